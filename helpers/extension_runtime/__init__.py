@@ -1,0 +1,1 @@
+"""What acts: attaches images, merges them over /usr, /opt and /etc, and brings services up to date."""
