@@ -1,0 +1,37 @@
+#  SPDX-License-Identifier: MIT
+"""The verbs of extensionctl(1), one module for each group, imported when the verb is used."""
+
+from __future__ import annotations
+
+from extension_generator.errors import ExtensionError
+
+DONE = 0
+FAILED = 1
+WRONG_USAGE = 2
+LEFT_OUT = 3
+
+
+class UsageError(ExtensionError):
+    """The command line asks for something that does not exist or does not go together; exit status 2."""
+
+
+class Options:
+    """The parsed command line.  `root` is absolute, or empty for the running system with its PID 1."""
+
+    always: bool = False
+    dry_run: bool = False
+    files: list[str]
+    json: str = "off"
+    legend: bool = True
+    name: str = ""
+    os_release: str = ""
+    pager: bool = True
+    root: str = ""
+    verb: str = "status"
+
+
+def note(text: str) -> None:
+    """One line on standard error that is no error."""
+    import sys
+
+    print(f"extensionctl: {text}", file=sys.stderr)

@@ -1,0 +1,145 @@
+#  SPDX-License-Identifier: MIT
+"""extensionctl plan, merge, refresh, unmerge and rollback: on the running machine through PID 1, else right here."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from extension_generator.errors import ExtensionError, printable
+from extension_runtime import table
+from extension_runtime.verbs import DONE, FAILED, LEFT_OUT, Options, pid1
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from extension_runtime.transaction import Result
+
+MERGE_UNIT = "extensions-merge.service"
+REFRESH_UNIT = "extensions-refresh.service"
+
+
+def plan(options: Options) -> int:
+    """Print the order of layers and the steps of a refresh; takes none."""
+    from extension_generator import load
+    from extension_runtime import transaction
+
+    result = transaction.run("refresh", options.root, dry_run=True)
+    order = [m.name for m in load.load(options.root).extensions]
+    if options.json != "off":
+        found = {"layers": order[::-1], "steps": result.steps, "messages": result.messages}
+        print(table.json_text(found, options.json))
+        return result.exit_code
+    screen = table.screen()
+    lines = table.paragraph("Layers", [" > ".join(reversed(order)) or "none"], screen) if options.legend else []
+    table.show([*lines, *_steps(result), *_messages(result)], screen, pager=options.pager)
+    return result.exit_code
+
+
+def merge(options: Options) -> int:
+    """Put the extensions on."""
+    if options.dry_run or options.root:
+        return _here(options)
+    pid1.require_running("merge")
+    if _property(MERGE_UNIT, "ActiveState") == "active":
+        return _say(options, DONE, ["already merged; extensionctl refresh brings it up to date"])
+    return _unit(options, "start", MERGE_UNIT)
+
+
+def unmerge(options: Options) -> int:
+    """Take the extensions off."""
+    if options.dry_run or options.root:
+        return _here(options)
+    pid1.require_running("unmerge")
+    return _unit(options, "stop", MERGE_UNIT)
+
+
+def refresh(options: Options) -> int:
+    """Bring what is merged up to date."""
+    if options.dry_run or options.root:
+        return _here(options)
+    pid1.require_running("refresh")
+    if options.always:
+        return _transient(options, ["refresh", "--always"])
+    if _property(REFRESH_UNIT, "ActiveState") in ("activating", "reloading"):
+        # Joining a refresh that is under way would miss what changed since it looked: wait for it, then have one of our own.
+        pid1.run_unit("start", REFRESH_UNIT)
+    return _unit(options, "start", REFRESH_UNIT)
+
+
+def rollback(options: Options) -> int:
+    """Go back to what the previous merge had."""
+    if options.dry_run or options.root:
+        return _here(options)
+    pid1.require_running("rollback")
+    return _transient(options, ["rollback"])
+
+
+def _here(options: Options) -> int:
+    """Do the verb in this process, or only print its steps."""
+    from extension_runtime import transaction
+
+    result = transaction.run(options.verb, options.root, dry_run=options.dry_run, always=options.always)
+    if options.json != "off":
+        found = {"exit_code": result.exit_code, "messages": result.messages, "steps": result.steps}
+        return _print(result.exit_code, [table.json_text(found, options.json)])
+    steps = _steps(result) if options.dry_run else []
+    return _print(result.exit_code, [*steps, *_messages(result)])
+
+
+def _steps(result: Result) -> list[str]:
+    return [printable(f"{number:3}. {step}") for number, step in enumerate(result.steps, 1)]
+
+
+def _messages(result: Result) -> list[str]:
+    return [printable(message) for message in result.messages]
+
+
+def _print(code: int, lines: list[str]) -> int:
+    """Print and return `code`: what was done stays done, also when nobody reads about it."""
+    try:
+        for line in lines:
+            print(line)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _say(options: Options, code: int, messages: list[str]) -> int:
+    if options.json != "off":
+        return _print(code, [table.json_text({"exit_code": code, "messages": messages, "steps": []}, options.json)])
+    return _print(code, [printable(message) for message in messages])
+
+
+def _property(unit: str, name: str) -> str:
+    return pid1.show([unit], (name,)).get(unit, {}).get(name, "")
+
+
+def _unit(options: Options, action: str, unit: str) -> int:
+    """Start or stop `unit`, say what it logged, and return the exit status of its process."""
+    before = _property(unit, "InvocationID")
+    ended = pid1.run_unit(action, unit)
+    after = pid1.show([unit], ("LoadState", "InvocationID", "ExecMainStatus", "Result")).get(unit, {})
+    if after.get("LoadState") == "not-found":
+        raise ExtensionError(f"{unit} is not known to PID 1; is extensionctl installed? (sudo make install; systemctl daemon-reload)")
+    ran = action == "stop" or after.get("InvocationID", "") != before
+    lines = pid1.log_of(after.get("InvocationID", "") if ran else "")
+    if not ran:
+        # It never started: what systemctl said is all there is to say.
+        lines = ended.stderr.splitlines()
+    if ended.returncode == 0:
+        code = LEFT_OUT if after.get("ExecMainStatus") == str(LEFT_OUT) and action == "start" else DONE
+        return _say(options, code, lines)
+    code = LEFT_OUT if ran and after.get("ExecMainStatus") == str(LEFT_OUT) else FAILED
+    return _say(options, code, [*lines, f"{unit}: {after.get('Result') or 'failed'}; see systemctl status {unit}"])
+
+
+def _transient(options: Options, arguments: list[str]) -> int:
+    """Run a verb that no unit stands for in a service of its own: it must not depend on this terminal or mount namespace."""
+    from extension_runtime import commands
+
+    helper = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "extensions-merge")
+    argv = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--no-ask-password", "--", helper, *arguments]
+    ended = commands.run(argv, check=False, timeout=pid1.NO_LIMIT)
+    return _say(options, ended.returncode, (ended.stdout + ended.stderr).splitlines())
