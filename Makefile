@@ -1,0 +1,72 @@
+#  SPDX-License-Identifier: MIT
+#
+# make help says what there is.
+
+SHELL = /bin/bash
+.DEFAULT_GOAL = help
+MAKEFLAGS += --no-print-directory
+
+# Where things go.  systemd's own words where it tells them; its /lib is today's /usr/lib.
+systemd_variable = $(shell pkg-config --variable=$(1) systemd 2>/dev/null | sed 's,^/lib/,/usr/lib/,')
+DESTDIR ?=
+PREFIX ?= /usr
+BINDIR ?= $(PREFIX)/bin
+SBINDIR ?= $(PREFIX)/sbin
+MANDIR ?= $(PREFIX)/share/man
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+LIBDIR = $(PREFIX)/lib/extensionctl
+UNITDIR ?= $(or $(call systemd_variable,systemdsystemunitdir),/usr/lib/systemd/system)
+GENERATORDIR ?= $(or $(call systemd_variable,systemdsystemgeneratordir),/usr/lib/systemd/system-generators)
+TMPFILESDIR ?= $(or $(call systemd_variable,tmpfilesdir),/usr/lib/tmpfiles.d)
+PYTHON ?= /usr/bin/python3
+
+CACHE := $(shell tests/prepare where)
+SUITES ?= bookworm trixie sid
+VENV = $(CACHE)/venv
+JOBS ?= 2
+
+IMAGE_TOOLS = squashfs-tools erofs-utils btrfs-progs e2fsprogs
+DEMO_TOOLS = systemd-container squashfs-tools gcc libc6-dev util-linux
+TEST_TOOLS = debootstrap systemd-container $(IMAGE_TOOLS) python3-venv python3-systemd python3-iniparse gcc libc6-dev
+
+.PHONY: help demo check venv roots bench install uninstall clean
+
+help:           ## this text
+	@sed -n 's/^\([a-z]*\):[^#]*## */  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+	@echo
+	@echo "  install and uninstall take DESTDIR=, PREFIX=, UNITDIR=, GENERATORDIR=, TMPFILESDIR=, PYTHON=;"
+	@echo "  check takes ARGS= for pytest, SUITES=, JOBS= (processes); EXTENSIONCTL_CACHE= is where test roots are kept."
+
+demo:           ## shows it all in a throwaway container of this machine's own system (needs root)
+	@[ "$$(id -u)" = 0 ] || { echo "make demo boots a container, which needs root: sudo make demo" >&2; exit 1; }
+	@tests/prepare tools $(DEMO_TOOLS)
+	@demo/run
+
+venv:           ## the virtual environment of the test tools
+	@tests/prepare tools $(TEST_TOOLS)
+	@tests/prepare venv
+
+roots: venv     ## the Debian roots that the boot tests copy (needs root)
+	@[ "$$(id -u)" != 0 ] || tests/prepare root $(SUITES)
+
+check: roots    ## all tests; as an ordinary user those that need no rights
+	@PYTHONDONTWRITEBYTECODE=1 EXTENSIONCTL_CACHE=$(CACHE) \
+		$(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadgroup $(ARGS)
+
+bench:          ## times, memory and lookups lost, beside others (needs root)
+	@[ "$$(id -u)" = 0 ] || { echo "make bench mounts, which needs root: sudo make bench" >&2; exit 1; }
+	@tests/prepare tools $(TEST_TOOLS)
+	@tests/prepare root trixie
+	@EXTENSIONCTL_CACHE=$(CACHE) $(PYTHON) bench/run $(ARGS)
+
+install:        ## puts it into the system, or below DESTDIR
+	@DESTDIR='$(DESTDIR)' BINDIR='$(BINDIR)' SBINDIR='$(SBINDIR)' MANDIR='$(MANDIR)' COMPLETIONDIR='$(COMPLETIONDIR)' \
+		LIBDIR='$(LIBDIR)' UNITDIR='$(UNITDIR)' GENERATORDIR='$(GENERATORDIR)' TMPFILESDIR='$(TMPFILESDIR)' \
+		PYTHON='$(PYTHON)' ./setup install
+
+uninstall:      ## takes away exactly what install put there
+	@DESTDIR='$(DESTDIR)' LIBDIR='$(LIBDIR)' ./setup uninstall
+
+clean:          ## removes what tests leave in the checkout
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build
