@@ -1,0 +1,48 @@
+#  SPDX-License-Identifier: MIT
+"""The one exception tree of the project, and diagnostics."""
+
+from __future__ import annotations
+
+
+class ExtensionError(Exception):
+    """Root of everything the packages raise on purpose; its text is one line for the user."""
+
+
+def printable(text: str) -> str:
+    """`text` with control characters and undecodable bytes written as \\xNN, so that it stays one line of a log."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
+        for char in text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+    )
+
+
+class Diagnostic:
+    """What is wrong where, and what to write instead. Line 0 means the whole file."""
+
+    __slots__ = ("line", "message", "path", "severity")
+
+    def __init__(self, path: str, line: int, message: str, severity: str = "error") -> None:
+        self.path = path
+        self.line = line
+        self.message = message
+        self.severity = severity
+
+    def __str__(self) -> str:
+        return printable(f"{self.path}:{self.line}: {self.message}" if self.line else f"{self.path}: {self.message}")
+
+    def __repr__(self) -> str:
+        return f"Diagnostic({self.severity}: {self})"
+
+
+class ManifestError(ExtensionError):
+    """A manifest, drop-in, settings or action file that cannot be used; carries the diagnostic."""
+
+    def __init__(self, path: str, line: int, message: str) -> None:
+        self.diagnostic = Diagnostic(path, line, message)
+        super().__init__(str(self.diagnostic))
+
+
+class EmitError(ExtensionError):
+    """A unit that cannot be written."""

@@ -1,0 +1,171 @@
+#  SPDX-License-Identifier: MIT
+"""Entries of a manifest and its drop-ins to a Manifest record."""
+
+from __future__ import annotations
+
+from . import keys, values
+from .errors import Diagnostic, ManifestError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .unitfile import Entry
+    from .values import Value
+
+SECTIONS = ("Unit", "Extension", "Reload", "Install")
+TABLE = {(key.section, key.name): key for key in keys.MANIFEST}
+UNIT_TABLE = {(key.section, key.name): key for key in keys.unit_keys()}
+# Ordering against those is a cycle: images are attached after local-fs.target and before sysinit.target.
+LATE = frozenset(
+    ("extensions-merge.service", "extensions.target", "sysinit.target", "basic.target", "sockets.target", "timers.target", "paths.target",
+     "network.target", "network-online.target", "multi-user.target", "graphical.target", "default.target")
+)  # fmt: skip
+EARLY = frozenset(("local-fs.target", "local-fs-pre.target"))
+
+
+class Manifest:
+    """One extension as its manifest has it, defaults filled in; attributes are those of keys.MANIFEST, and
+
+    name, path (of the manifest, inside the root), unit: (key, value) pairs of [Unit] in order, references as written.
+    Names in `above` and `below` are without ".extension"; health_sec is in seconds."""
+
+    __slots__ = ("name", "path", "unit", *(key.attribute for key in keys.MANIFEST))
+
+    if TYPE_CHECKING:
+        name: str
+        path: str
+        unit: tuple[tuple[str, str], ...]
+        image: str
+        classes: tuple[str, ...]
+        above: tuple[str, ...]
+        below: tuple[str, ...]
+        mismatch: str
+        image_policy: str
+        root_hash: str
+        signature: str
+        noexec: bool
+        nosuid: bool
+        start: tuple[str, ...]
+        restart: tuple[str, ...]
+        reload_or_restart: tuple[str, ...]
+        stop: tuple[str, ...]
+        units: str
+        actions: str
+        rollback: bool
+        stale: str
+        health_sec: float
+        wanted_by: tuple[str, ...]
+        required_by: tuple[str, ...]
+
+    def __init__(self, name: str, path: str, unit: tuple[tuple[str, str], ...] = (), **attributes: Value | tuple[str, ...]) -> None:
+        """Attributes left out have their defaults. Raises AttributeError for an unknown one."""
+        self.name = name
+        self.path = path
+        self.unit = unit
+        for attribute, default in DEFAULTS.items():
+            setattr(self, attribute, attributes.pop(attribute, default))
+        for attribute in attributes:
+            raise AttributeError(attribute)
+        self.image = self.image or name
+        alone = self.classes == ("confext",)
+        self.noexec = alone if self.noexec == "" else self.noexec
+        self.nosuid = alone if self.nosuid == "" else self.nosuid
+
+    def __repr__(self) -> str:
+        return f"Manifest({self.name})"
+
+    def references(self, key: str) -> list[str]:
+        """Names of the extensions that [Unit] `key` refers to."""
+        suffix = ".extension"
+        return [word[: -len(suffix)] for name, value in self.unit if name == key for word in value.split() if word.endswith(suffix)]
+
+
+def default_of(key: keys.Key) -> Value | tuple[str, ...]:
+    if key.kind.endswith("*"):
+        return tuple(key.default.split())
+    return values.convert(key.kind, key.default) if key.default else ""
+
+
+DEFAULTS = {key.attribute: default_of(key) for key in keys.MANIFEST}
+
+
+def build(name: str, path: str, entries: list[Entry], warnings: list[Diagnostic]) -> Manifest:
+    """The Manifest of `entries`, those of drop-ins behind those of the file at `path`. Unknown keys go to `warnings`.
+
+    Raises ManifestError for the first wrong value. A value that is reset or, in a key with one value, repeated later
+    is not looked at: a drop-in can repair it."""
+    gathered: dict[tuple[str, str], list[Entry]] = {}
+    unit_entries: list[Entry] = []
+    for entry in entries:
+        place = (entry.section, entry.key)
+        if place in UNIT_TABLE:
+            unit_entries = [other for other in unit_entries if other.key != entry.key] if not entry.value else [*unit_entries, entry]
+        elif place in TABLE:
+            gathered[place] = [] if not entry.value else [*gathered.get(place, ()), entry]
+        else:
+            unknown(entry, warnings)
+    attributes: dict[str, Value | tuple[str, ...]] = {}
+    for place, given in gathered.items():
+        key = TABLE[place]
+        if key.kind.endswith("*"):
+            attributes[key.attribute] = words(given, key.kind[:-1])
+        elif given:
+            attributes[key.attribute] = one(given[-1], key.kind)
+    if attributes.get("classes") == ():
+        del attributes["classes"]
+    if attributes.get("health_sec") == float("inf"):
+        raise gathered[("Reload", "HealthSec")][-1].error("HealthSec= cannot be infinity; write a time span as 5s")
+    result = Manifest(name, path, tuple(unit_pair(entry) for entry in unit_entries), **attributes)
+    for direction in ("above", "below"):
+        if name in getattr(result, direction):
+            raise ManifestError(path, 0, f"{direction.capitalize()}= names the extension itself; remove it")
+    return result
+
+
+def words(entries: list[Entry], kind: str) -> tuple[str, ...]:
+    """All words of the entries converted, each once. Raises ManifestError."""
+    out: dict[str, None] = {}
+    for entry in entries:
+        for word in entry.value.split():
+            try:
+                out[str(values.convert(kind, word))] = None
+            except ValueError as error:
+                raise entry.error(f"{entry.key}= {error}") from None
+    return tuple(out)
+
+
+def one(entry: Entry, kind: str) -> Value:
+    try:
+        return values.convert(kind, entry.value)
+    except ValueError as error:
+        raise entry.error(f"{entry.key}= {error}") from None
+
+
+def unit_pair(entry: Entry) -> tuple[str, str]:
+    """A checked pair of [Unit]. Raises ManifestError for what would be lost or would break the boot."""
+    if UNIT_TABLE["Unit", entry.key].kind != "dependency*":
+        return entry.key, entry.value
+    found = words([entry], "dependency")
+    wrong = LATE if entry.key == "After" else EARLY if entry.key == "Before" else ()
+    for word in found:
+        if word in wrong:
+            raise entry.error(
+                f"{entry.key}={word} cannot be: images are attached between local-fs.target and sysinit.target; order the service that uses it instead"
+            )
+    return entry.key, " ".join(found)
+
+
+def unknown(entry: Entry, warnings: list[Diagnostic], sections: tuple[str, ...] = SECTIONS, table: list[tuple[str, str]] | None = None) -> None:
+    """Warns about an entry that no table has; "X-" is for others, as in systemd.syntax(7)."""
+    if entry.section.startswith("X-") or entry.key.startswith("X-"):
+        return
+    places = [*UNIT_TABLE, *TABLE] if table is None else table
+    if entry.section not in sections:
+        hint = keys.meant(entry.section, list(sections)) or "; write one of " + " ".join(f"[{name}]" for name in sections)
+        message = f"[{entry.section}] is not known, {entry.key}= in it is ignored{hint}"
+    else:
+        hint = keys.meant(entry.key, [key for section, key in places if section == entry.section])
+        elsewhere = sorted(section for section, key in places if key == entry.key)
+        if elsewhere:
+            hint = f"; it belongs to [{elsewhere[0]}]"
+        message = f"{entry.key}= is not known in [{entry.section}] and ignored{hint or '; remove it or write X- before it'}"
+    warnings.append(Diagnostic(entry.path, entry.line, message, "warning"))

@@ -1,0 +1,136 @@
+#  SPDX-License-Identifier: MIT
+"""Layer order, needs and conflicts. Pure: manifests in, order and warnings out."""
+
+from __future__ import annotations
+
+from .errors import Diagnostic
+from .version import ordered
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .manifest import Manifest
+
+NEEDS = ("Requires", "Requisite", "BindsTo")
+
+
+def order(manifests: dict[str, Manifest], diagnostics: list[Diagnostic]) -> list[Manifest]:
+    """The manifests, lowest layer first: by Above= and Below=, else by version order of names.
+
+    Edges within a cycle are dropped and the cycle is a warning that names all of it."""
+    names = ordered(list(manifests))
+    above: dict[str, set[str]] = {}
+    for name in names:
+        for lower in manifests[name].above:
+            if lower in manifests:
+                above.setdefault(lower, set()).add(name)
+        for upper in manifests[name].below:
+            if upper in manifests:
+                above.setdefault(name, set()).add(upper)
+    if above:
+        cut_cycles(names, above, manifests, "Above= and Below=", diagnostics)
+        names = sort(names, above)
+    return [manifests[name] for name in names]
+
+
+def cut_cycles(
+    names: list[str], edges: dict[str, set[str]], manifests: dict[str, Manifest], what: str, diagnostics: list[Diagnostic]
+) -> list[set[str]]:
+    """Removes the edges within each cycle from `edges`, warns, and returns the cycles."""
+    cycles = [group for group in components(names, edges) if len(group) > 1]
+    for group in cycles:
+        for name in group:
+            edges[name] -= group
+        members = sorted(group)
+        diagnostics.append(
+            Diagnostic(
+                manifests[members[0]].path,
+                0,
+                f"{what} go in a circle: {', '.join(members)}; remove one, until then those among them are ignored",
+                "warning",
+            )
+        )
+    return cycles
+
+
+def sort(names: list[str], edges: dict[str, set[str]]) -> list[str]:
+    """`names` so that every edge goes forward, otherwise in the order given. `edges` has no cycle."""
+    from heapq import heapify, heappop, heappush
+
+    rank = {name: number for number, name in enumerate(names)}
+    waiting = dict.fromkeys(names, 0)
+    for targets in edges.values():
+        for target in targets:
+            waiting[target] += 1
+    ready = [rank[name] for name in names if not waiting[name]]
+    heapify(ready)
+    out = []
+    while ready:
+        name = names[heappop(ready)]
+        out.append(name)
+        for target in edges.get(name, ()):
+            waiting[target] -= 1
+            if not waiting[target]:
+                heappush(ready, rank[target])
+    return out
+
+
+def components(names: list[str], edges: dict[str, set[str]]) -> list[set[str]]:
+    """Strongly connected components (Tarjan), without recursion: a chain may be as long as there are manifests."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    on_stack: set[str] = set()
+    out = []
+    for start in names:
+        if start in index:
+            continue
+        work = [(start, iter(sorted(edges.get(start, ()))))]
+        index[start] = low[start] = len(index)
+        stack.append(start)
+        on_stack.add(start)
+        while work:
+            name, targets = work[-1]
+            for target in targets:
+                if target not in index:
+                    index[target] = low[target] = len(index)
+                    stack.append(target)
+                    on_stack.add(target)
+                    work.append((target, iter(sorted(edges.get(target, ())))))
+                    break
+                if target in on_stack:
+                    low[name] = min(low[name], index[target])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[name])
+                if low[name] == index[name]:
+                    at = stack.index(name)
+                    out.append(set(stack[at:]))
+                    on_stack -= out[-1]
+                    del stack[at:]
+    return out
+
+
+def check(manifests: dict[str, Manifest], masked: dict[str, str], broken: set[str]) -> list[Diagnostic]:
+    """Warnings about needs that nothing fulfils and conflicts among what is wanted at boot."""
+    out = []
+    for name in sorted(manifests):
+        item = manifests[name]
+        for key in NEEDS:
+            for other in item.references(key):
+                if other not in manifests:
+                    why = "is masked" if other in masked else "is broken" if other in broken else "has no manifest"
+                    out.append(Diagnostic(item.path, 0, f"{key}={other}.extension cannot be fulfilled, it {why}; {name} will not be attached", "warning"))
+        for other in item.references("Conflicts"):
+            rival = manifests.get(other)
+            mutual = rival is not None and name in rival.references("Conflicts") and other < name
+            if rival and other != name and not mutual and at_boot(item) and at_boot(rival):
+                out.append(
+                    Diagnostic(item.path, 0, f"conflicts with {other}, but both are wanted at boot; clear WantedBy= or set a condition in one", "warning")
+                )
+    return out
+
+
+def at_boot(item: Manifest) -> bool:
+    """Wanted without a condition that may hold it back."""
+    return bool(item.wanted_by or item.required_by) and not any(key.startswith(("Condition", "Assert")) for key, _ in item.unit)
