@@ -55,7 +55,7 @@ _extensionctl() {
     esac
 
     if [[ $cur == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "${OPTIONS[common]} ${OPTIONS[$verb]-}" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "${OPTIONS[common]} ${verb:+${OPTIONS[$verb]-}}" -- "$cur")
     elif [[ -z $verb ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$VERBS" -- "$cur")
     elif [[ $verb == explain ]]; then

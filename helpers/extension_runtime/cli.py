@@ -12,6 +12,7 @@ import os
 import sys
 
 from extension_generator.errors import ExtensionError
+
 from extension_runtime.verbs import DONE, FAILED, WRONG_USAGE, Options, UsageError
 
 TYPE_CHECKING = False
@@ -48,9 +49,13 @@ class Parser(argparse.ArgumentParser):
 def _add_common(parser: argparse.ArgumentParser) -> None:
     """The options of every verb.  Without defaults here, so that one before the verb is not undone after it."""
     nothing = argparse.SUPPRESS
-    parser.add_argument("--root", metavar="DIR", default=nothing, help="work on the system below DIR, no PID 1 is spoken to")
+    parser.add_argument(
+        "--root", metavar="DIR", default=nothing, help="work on the system below DIR, no PID 1 is spoken to"
+    )
     parser.add_argument("--json", choices=("short", "pretty", "off"), default=nothing, help="print JSON")
-    parser.add_argument("--no-legend", dest="legend", action="store_false", default=nothing, help="no headings, no summary")
+    parser.add_argument(
+        "--no-legend", dest="legend", action="store_false", default=nothing, help="no headings, no summary"
+    )
     parser.add_argument("--no-pager", dest="pager", action="store_false", default=nothing, help="never start a pager")
 
 
@@ -111,7 +116,7 @@ def complain(text: str) -> None:
 
 
 def _drop_unwritten() -> None:
-    """Where standard output takes nothing any more: point it to /dev/null, so that the interpreter's last flush is quiet."""
+    """Point a standard output that takes nothing any more to /dev/null, so that the last flush is quiet."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -130,7 +135,7 @@ def _run(argv: list[str]) -> int:
 
 
 def main(argv: list[str]) -> int:
-    """Run the command line `argv` and return the exit status.  Nobody sees a traceback, unless SYSTEMD_LOG_LEVEL=debug."""
+    """Run the command line `argv` and return the exit status.  A traceback is for SYSTEMD_LOG_LEVEL=debug only."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -6,10 +6,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from extension_runtime import table
 from hypothesis import given
 from hypothesis import strategies as st
-
-from extension_runtime import table
 
 PLAIN = table.Screen(False, False, 0, 0)
 NARROW = table.Screen(True, False, 60, 24)

@@ -7,6 +7,7 @@ import os
 import sys
 
 from extension_generator.errors import ExtensionError, printable
+
 from extension_runtime import table
 from extension_runtime.verbs import DONE, FAILED, LEFT_OUT, Options, pid1
 
@@ -21,6 +22,7 @@ REFRESH_UNIT = "extensions-refresh.service"
 def plan(options: Options) -> int:
     """Print the order of layers and the steps of a refresh; takes none."""
     from extension_generator import load
+
     from extension_runtime import transaction
 
     result = transaction.run("refresh", options.root, dry_run=True)
@@ -61,7 +63,7 @@ def refresh(options: Options) -> int:
     if options.always:
         return _transient(options, ["refresh", "--always"])
     if _property(REFRESH_UNIT, "ActiveState") in ("activating", "reloading"):
-        # Joining a refresh that is under way would miss what changed since it looked: wait for it, then have one of our own.
+        # A refresh that is under way may have looked before the latest change: wait for it, then have one of our own.
         pid1.run_unit("start", REFRESH_UNIT)
     return _unit(options, "start", REFRESH_UNIT)
 
@@ -122,7 +124,7 @@ def _unit(options: Options, action: str, unit: str) -> int:
     ended = pid1.run_unit(action, unit)
     after = pid1.show([unit], ("LoadState", "InvocationID", "ExecMainStatus", "Result")).get(unit, {})
     if after.get("LoadState") == "not-found":
-        raise ExtensionError(f"{unit} is not known to PID 1; is extensionctl installed? (sudo make install; systemctl daemon-reload)")
+        raise ExtensionError(f"PID 1 does not know {unit}; run make install, then systemctl daemon-reload")
     ran = action == "stop" or after.get("InvocationID", "") != before
     lines = pid1.log_of(after.get("InvocationID", "") if ran else "")
     if not ran:
@@ -136,10 +138,11 @@ def _unit(options: Options, action: str, unit: str) -> int:
 
 
 def _transient(options: Options, arguments: list[str]) -> int:
-    """Run a verb that no unit stands for in a service of its own: it must not depend on this terminal or mount namespace."""
+    """Run a verb that no unit stands for in a service: it must not depend on this terminal or mount namespace."""
+    import extension_runtime
     from extension_runtime import commands
 
-    helper = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "extensions-merge")
+    helper = os.path.join(os.path.dirname(extension_runtime.__path__[0]), "extensions-merge")
     argv = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--no-ask-password", "--", helper, *arguments]
     ended = commands.run(argv, check=False, timeout=pid1.NO_LIMIT)
     return _say(options, ended.returncode, (ended.stdout + ended.stderr).splitlines())

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 
 from extension_generator import load
-from extension_generator.errors import ExtensionError
+from extension_generator.errors import ExtensionError, printable
 from extension_generator.escape import mount_unit, service_unit
+from extension_generator.names import SUFFIX, name_problem
+
 from extension_runtime import attach, image, state
 from extension_runtime.verbs import pid1
 
@@ -85,9 +87,14 @@ class Known:
 
     def extensions(self) -> list[Extension]:
         """Every known extension, by name."""
-        names = {m.name for m in self.plan.extensions} | set(self.plan.masked) | set(self.plan.broken)
-        names |= {name for name, entry in self.merge["extensions"].items() if entry["state"] == "merged"}
-        return [self.extension(name) for name in sorted(names)]
+        merged = {name for name, entry in self.merge["extensions"].items() if entry["state"] == "merged"}
+        found = [self.extension(name) for name in merged.union(self.plan.names())]
+        # A file whose name cannot be an extension's is known by nothing but the complaint about it.
+        for problem in self.plan.diagnostics:
+            name = os.path.basename(problem.path).removesuffix(SUFFIX)
+            if problem.path.endswith(SUFFIX) and name_problem(name):
+                found.append(Extension(printable(name), printable(problem.path)).is_("failed", str(problem)))
+        return sorted(found, key=lambda extension: extension.name)
 
     def extension(self, name: str) -> Extension:
         """The extension `name`, which must be known."""
@@ -127,7 +134,7 @@ class Known:
         unit = mount_unit(manifest.name)
         properties = self.units.get(unit, {})
         if properties.get("LoadState") == "not-found":
-            return found.is_("ready", f"PID 1 does not know {unit} yet; run systemctl daemon-reload, then extensionctl refresh")
+            return found.is_("ready", f"PID 1 does not know its unit {unit} yet; run systemctl daemon-reload")
         held_back = unmet(unit, properties)
         if held_back:
             return found.is_("skipped", held_back)
@@ -173,7 +180,7 @@ def unmet(unit: str, properties: dict[str, str]) -> str:
 
 
 def gather(root: str) -> Known:
-    """All facts about `root`.  Raises ExtensionError when they cannot be read, for another root also for lack of rights."""
+    """All facts about `root`.  Raises ExtensionError when they cannot be read, below a root also for lack of rights."""
     plan = load.load(root)
     places = state.Places(root)
     readable = not os.path.isdir(places.run) or os.access(places.run, os.R_OK | os.X_OK, effective_ids=True)

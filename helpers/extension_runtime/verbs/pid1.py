@@ -1,11 +1,12 @@
 #  SPDX-License-Identifier: MIT
-"""What the verbs ask PID 1: how an extension's units stand, which condition held one back, and to run a unit for them."""
+"""What the verbs ask PID 1: how an extension's units stand, which condition held one back, and to run a unit."""
 
 from __future__ import annotations
 
 import os
 
 from extension_generator.errors import ExtensionError
+
 from extension_runtime import commands
 
 # A refresh may wait for many services; the units' own timeouts end it.
@@ -54,7 +55,7 @@ def _pairs(block: str) -> list[tuple[str, str]]:
 def object_path(unit: str) -> str:
     """The D-Bus path of a unit; bytes other than letters and digits are written _xx, see sd_bus_path_encode(3)."""
     label = "".join(
-        c if c.isascii() and c.isalpha() or (c.isdigit() and i > 0) else "".join(f"_{b:02x}" for b in c.encode())
+        c if (c.isascii() and c.isalpha()) or (c.isdigit() and i > 0) else "".join(f"_{b:02x}" for b in c.encode())
         for i, c in enumerate(unit)
     )
     return f"/org/freedesktop/systemd1/unit/{label}"

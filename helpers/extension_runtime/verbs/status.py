@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
+from extension_generator.settings import HIERARCHIES
+
 from extension_runtime import table
 from extension_runtime.verbs import DONE, Options, known, note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-HIERARCHIES = ("usr", "opt", "etc")
 
 
 def status(options: Options) -> int:
@@ -47,7 +47,7 @@ def summary(facts: known.Known) -> dict[str, Any]:
 
 def _hierarchy(facts: known.Known, name: str) -> dict[str, Any]:
     now = facts.merge["hierarchies"].get(name, {})
-    settings = getattr(facts.plan.settings, name)
+    settings = facts.plan.settings.hierarchy(name)
     merged = now.get("merged", False) if facts.readable else None
     return {
         "hierarchy": f"/{name}",
