@@ -9,15 +9,13 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).resolve().parents[1]))
-
-from extension_runtime import syscalls  # noqa: E402
-from requirements import require_root  # noqa: E402
+from extension_runtime import syscalls
+from requirements import require_root
 
 MS_REC = 0x4000
 
@@ -64,7 +62,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     reader, writer = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
-    pid = os.fork()
+    with warnings.catch_warnings():
+        # A parallel run has a thread that waits; the child does not need it.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
     if pid == 0:
         status = 1
         try:
