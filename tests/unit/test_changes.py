@@ -1,0 +1,181 @@
+#  SPDX-License-Identifier: MIT
+"""What changed between two stacks, against a brute-force walk of both merged trees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from extension_runtime import changes
+from extension_runtime.changes import Layer, Source
+from extension_runtime.listing import Entry, Folder
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+# A tree is {name: content or "-" (whiteout) or (opaque, tree)}: what a layer is made of.
+Tree = dict[str, object]
+
+
+class Fake:
+    """A listing of a tree of this test's own model."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.asked: list[str] = []
+
+    def _at(self, path: str) -> object:
+        found: object = (False, self.tree)
+        for part in path.split("/") if path else []:
+            assert isinstance(found, tuple)
+            found = found[1].get(part)
+            if found is None:
+                break
+        return found
+
+    def entries(self, path: str) -> dict[str, Entry]:
+        self.asked.append(path)
+        found = self._at(path)
+        return {name: _entry(value) for name, value in found[1].items()} if isinstance(found, tuple) else {}
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        found = self._at(path)
+        assert isinstance(found, str)
+        yield found.encode()
+
+
+def _entry(value: object) -> Entry:
+    if isinstance(value, tuple):
+        return Entry("folder", opaque=value[0])
+    assert isinstance(value, str)
+    return Entry("whiteout") if value == "-" else Entry("file", mode=0o644, size=len(value))
+
+
+def merge(trees: list[Tree]) -> Tree:
+    """The merged tree, made from the bottom up, which is not how the code looks things up."""
+    merged: Tree = {}
+    for tree in trees:
+        merged = _over(merged, tree)
+    return merged
+
+
+def _over(below: Tree, above: Tree) -> Tree:
+    out = dict(below)
+    for name, value in above.items():
+        if value == "-":
+            out.pop(name, None)
+        elif isinstance(value, tuple):
+            under = out.get(name)
+            keep = under[1] if isinstance(under, tuple) and not value[0] else {}
+            out[name] = (False, _over(keep, value[1]))
+        else:
+            out[name] = value
+    return out
+
+
+def flat(tree: Tree, prefix: str) -> dict[str, str]:
+    found = {}
+    for name, value in tree.items():
+        found[f"{prefix}/{name}"] = "/" if isinstance(value, tuple) else str(value)
+        if isinstance(value, tuple):
+            found.update(flat(value[1], f"{prefix}/{name}"))
+    return found
+
+
+def brute(old: list[Tree], new: list[Tree]) -> dict[str, str]:
+    before, after = flat(merge(old), "/usr"), flat(merge(new), "/usr")
+    found = {path: "added" for path in after if path not in before}
+    found |= {path: "removed" for path in before if path not in after}
+    return found | {path: "modified" for path in after if path in before and before[path] != after[path]}
+
+
+names = st.sampled_from("abc")
+trees = st.recursive(
+    st.dictionaries(names, st.sampled_from(["1", "2", "long", "-"]), max_size=3),
+    lambda inner: st.dictionaries(
+        names, st.one_of(st.sampled_from(["1", "2", "-"]), st.tuples(st.booleans(), inner)), max_size=3
+    ),
+    max_leaves=12,
+)
+
+
+@given(pool=st.lists(trees, min_size=1, max_size=5), data=st.data())
+@settings(max_examples=600, deadline=None)
+def test_equals_a_walk_of_both_merged_trees(pool: list[Tree], data: st.DataObject) -> None:
+    pool_sources = [Source(f"e{number}", Fake(tree)) for number, tree in enumerate(pool)]
+    pick = st.lists(st.sampled_from(range(len(pool))), unique=True)
+    base = data.draw(trees)
+    bottom = Source("", Fake(base))
+    old, new = data.draw(pick), data.draw(pick)
+    found = changes.compare([bottom, *(pool_sources[i] for i in old)], [bottom, *(pool_sources[i] for i in new)], "usr")
+    expected = brute([base, *(pool[i] for i in old)], [base, *(pool[i] for i in new)])
+    assert {change.path: change.kind for change in found} == expected
+    assert [change.path for change in found] == sorted(expected)
+    for change in found:
+        assert change.extension or set(old) & set(new), change
+
+
+def test_walks_only_what_changed_layers_hold() -> None:
+    base = Fake({"big": (False, {"deep": (False, {"x": "1"})}), "lib": (False, {"y": "1"})})
+    stays = Fake({"big": (False, {"other": "1"})})
+    comes = Fake({"lib": (False, {"z": "1"})})
+    kept = [Source("", base), Source("stays", stays)]
+    found = changes.compare(kept, [*kept, Source("comes", comes)], "usr")
+    assert [(c.path, c.kind, c.extension) for c in found] == [("/usr/lib/z", "added", "comes")]
+    assert "big" not in base.asked + stays.asked
+
+
+@pytest.mark.parametrize(
+    ("above", "expected"),
+    [
+        ({"d": "-"}, {"/usr/d": "removed", "/usr/d/x": "removed", "/usr/d/y": "removed"}),
+        ({"d": (True, {"x": "1"})}, {"/usr/d/y": "removed"}),
+        ({"d": (True, {"x": "2"})}, {"/usr/d/x": "modified", "/usr/d/y": "removed"}),
+        ({"d": "file"}, {"/usr/d": "modified", "/usr/d/x": "removed", "/usr/d/y": "removed"}),
+        ({"d": (False, {"x": "1"})}, {}),
+    ],
+)
+def test_names_who_hides(above: Tree, expected: dict[str, str]) -> None:
+    base = Source("", Fake({"d": (False, {"x": "1", "y": "1"})}))
+    found = changes.compare([base], [base, Source("e", Fake(above))], "usr")
+    assert {c.path: c.kind for c in found} == expected
+    assert {c.extension for c in found} <= {"e"}
+    back = changes.compare([base, Source("e", Fake(above))], [base], "usr")
+    other = {"removed": "added", "modified": "modified"}
+    assert {c.path: c.kind for c in back} == {path: other[kind] for path, kind in expected.items()}
+    assert {c.extension for c in back} <= {"e"}
+
+
+def test_within_looks_nowhere_else() -> None:
+    layer = Fake(
+        {"lib": (False, {"units": (False, {"a": "1"}), "big": (False, {"b": "1"})}), "bin": (False, {"c": "1"})}
+    )
+    found = changes.compare([], [Source("e", layer)], "usr", ("/usr/lib/units",))
+    assert [c.path for c in found] == ["/usr/lib", "/usr/lib/units", "/usr/lib/units/a"]
+    assert "bin" not in layer.asked and "lib/big" not in layer.asked
+
+
+def test_reads_directories(tmp_path: Path) -> None:
+    for layer, content, when in (("one", "same", 1), ("two", "same", 2), ("three", "else", 1)):
+        (tmp_path / layer / "d").mkdir(parents=True)
+        (tmp_path / layer / "d" / "f").write_text(content)
+        (tmp_path / layer / "l").symlink_to(content)
+        import os
+
+        os.utime(tmp_path / layer / "d" / "f", (when, when))
+
+    def kinds(old: str, new: str) -> dict[str, str]:
+        found = changes.diff([Layer("e", str(tmp_path / old))], [Layer("e", str(tmp_path / new))], None, "opt")
+        return {c.path: c.kind for c in found}
+
+    assert kinds("one", "one") == {}
+    assert kinds("one", "two") == {}  # rebuilt, the same content
+    assert kinds("one", "three") == {"/opt/d/f": "modified", "/opt/l": "modified"}
+    (tmp_path / "two" / "d").chmod(0o700)
+    assert kinds("one", "two") == {"/opt/d": "modified"}
+
+
+def test_a_missing_or_unreadable_layer_is_empty(tmp_path: Path) -> None:
+    assert Folder(str(tmp_path / "missing")).entries("") == {}
+    (tmp_path / "file").write_text("")
+    assert Folder(str(tmp_path / "file")).entries("") == {}
