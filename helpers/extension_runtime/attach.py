@@ -16,7 +16,7 @@ from extension_generator.names import name_problem
 
 from . import beneath, content, formats, host, image, loop, record, syscalls
 from .beneath import ImageError
-from .record import Record
+from .record import Record as Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,8 +127,8 @@ def _skips(error: ImageError, request: Request) -> bool:
     return mismatch or isinstance(error, image.MaskedError)
 
 
-def _prepare(request: Request) -> tuple[int, Record]:
-    """Return a detached mount of the image, checked, and its became.  Raises ImageError."""
+def _prepare(request: Request, became: Record) -> int:
+    """Return a detached mount of the image, checked; fills in `became` as far as it gets.  Raises ImageError."""
     with image.find(request.root or "/", request.image, request.classes) as picked:
         shown = printable(picked.path)
         became.image, became.version = shown, printable(picked.version)
