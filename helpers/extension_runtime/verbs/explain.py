@@ -10,7 +10,7 @@ from extension_generator.errors import ExtensionError
 from extension_generator.escape import mount_unit, service_unit
 
 from extension_runtime import host, image, table
-from extension_runtime.verbs import DONE, Options, known, note, pid1
+from extension_runtime.verbs import DONE, Options, known, note, pid1, probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ def explain(options: Options) -> int:
     extensions = {extension.name: extension for extension in facts.extensions()}
     if name not in extensions:
         names = ", ".join(extensions) or "none"
-        raise ExtensionError(
-            f"{name} is neither merged nor is there a manifest {name}.extension; known: {names}"
-        )
+        raise ExtensionError(f"{name} is neither merged nor is there a manifest {name}.extension; known: {names}")
     if not facts.readable:
         note(known.ROOT_ONLY)
     extension = extensions[name]
@@ -98,18 +96,22 @@ def _units(facts: known.Known, name: str) -> Facts:
 
 def _image(facts: known.Known, manifest: Manifest) -> Facts:
     """Where the image was looked for, which version was picked, and whether it matches this system."""
-    found: Facts = {"Image": [f"{manifest.image} ({' and '.join(manifest.classes)})"]}
+    wanted = f"{manifest.image} ({' and '.join(manifest.classes)})"
+    searched = "" if manifest.image.startswith("/") else f", looked for in {', '.join(image.places(manifest.classes))}"
+    found: Facts = {"Image": [wanted + searched]}
     record = facts.records.get(manifest.name)
     try:
-        picked = image.find(facts.root, manifest.image, manifest.classes)
+        with image.find(facts.root or "/", manifest.image, manifest.classes) as picked:
+            found["Picked"] = [f"{picked.path}{f', version {picked.version}' if picked.version else ''}"]
+            verdict = probe.probe(picked, manifest.classes, facts.host)
+        seen = "matches this system" if picked.kind == "directory" else "compared with this system when it is attached"
+        found["Picked"].append(verdict.mismatch or f"{verdict.format}, {seen}")
     except ExtensionError as error:
-        found["Picked"] = [str(error)]
-    else:
-        found["Picked"] = [f"{picked.path}{f', version {picked.version}' if picked.version else ''}"]
+        found.setdefault("Picked", []).append(str(error))
     if record is not None:
         text = f"{record.image} ({record.format})" if record.image else "nothing"
         found["Attached"] = [f"{text}: {record.state}{f', {record.reason}' if record.reason else ''}"]
-    found["System"] = [describe(host.read(facts.root))]
+    found["System"] = [describe(facts.host)]
     return found
 
 

@@ -12,8 +12,8 @@ from extension_generator.errors import ExtensionError, printable
 from extension_generator.escape import mount_unit, service_unit
 from extension_generator.names import SUFFIX, name_problem
 
-from extension_runtime import attach, image, state
-from extension_runtime.verbs import pid1
+from extension_runtime import attach, host, image, state
+from extension_runtime.verbs import pid1, probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from extension_generator.load import Plan
     from extension_generator.manifest import Manifest
+
+    from extension_runtime.record import Record
 
 ROOT_ONLY = "what is merged is recorded for root only, so this is what the units say; use sudo for all of it"
 
@@ -67,18 +69,20 @@ class Known:
     `records`, the attached images, are empty then.
     """
 
-    __slots__ = ("merge", "plan", "readable", "records", "root", "units")
+    __slots__ = ("host", "merge", "plan", "readable", "records", "root", "units")
 
     def __init__(
         self,
         root: str,
+        system: host.Host,
         plan: Plan,
         readable: bool,
         merge: dict[str, Any],
-        records: dict[str, attach.Record],
+        records: dict[str, Record],
         units: dict[str, dict[str, str]],
     ) -> None:
         self.root = root
+        self.host = system
         self.plan = plan
         self.readable = readable
         self.merge = merge
@@ -147,7 +151,7 @@ class Known:
             return found.is_("failed", f"{unit} failed ({properties.get('Result', '')}); see journalctl --unit={unit}")
         return self._look(found, manifest)
 
-    def _recorded(self, found: Extension, record: attach.Record, merged: dict[str, Any] | None) -> Extension:
+    def _recorded(self, found: Extension, record: Record, merged: dict[str, Any] | None) -> Extension:
         found.image = record.image
         found.version = record.version
         found.hierarchies = tuple(record.hierarchies)
@@ -160,12 +164,21 @@ class Known:
     def _look(self, found: Extension, manifest: Manifest) -> Extension:
         """Nothing happened to the extension yet: is there an image at all?"""
         try:
-            picked = image.find(self.root, manifest.image, manifest.classes)
+            with image.find(self.root or "/", manifest.image, manifest.classes) as picked:
+                found.image = picked.path
+                found.version = picked.version
+                verdict = probe.probe(picked, manifest.classes, self.host)
+        except image.MaskedError as error:
+            return found.is_("skipped", str(error))
         except ExtensionError as error:
             return found.is_("failed", str(error))
-        found.image = picked.path
-        found.version = picked.version
-        return found.is_("ready", "not attached yet; extensionctl refresh merges it if it matches this system")
+        found.hierarchies = verdict.hierarchies
+        found.version = found.version or verdict.version
+        if verdict.mismatch:
+            return found.is_("skipped" if manifest.mismatch == "skip" else "failed", verdict.mismatch)
+        if picked.kind == "raw":
+            return found.is_("ready", "extensionctl refresh attaches it and merges it if it matches this system")
+        return found.is_("ready", "extensionctl refresh merges it")
 
 
 def unmet(unit: str, properties: dict[str, str]) -> str:
@@ -183,13 +196,14 @@ def gather(root: str) -> Known:
     """All facts about `root`.  Raises ExtensionError when they cannot be read, below a root also for lack of rights."""
     plan = load.load(root)
     places = state.Places(root)
-    readable = not os.path.isdir(places.run) or os.access(places.run, os.R_OK | os.X_OK, effective_ids=True)
+    there = os.path.isdir(places.run)
+    readable = not there or os.access(places.run, os.R_OK | os.X_OK, effective_ids=True)
     if not readable and root:
         raise ExtensionError(f"{places.run}: readable by its owner only; use sudo")
     merge = state.read(root) if readable else state.empty()
-    records = attach.records(root) if readable else {}
+    records = attach.records(root) if there and readable else {}
     units: dict[str, dict[str, str]] = {}
     if not root:
         names = [m.name for m in plan.extensions]
         units = pid1.show([mount_unit(n) for n in names] + [service_unit(n) for n in names])
-    return Known(root, plan, readable, merge, records, units)
+    return Known(root, host.read(root or "/"), plan, readable, merge, records, units)

@@ -62,10 +62,7 @@ def _hierarchy(facts: known.Known, name: str) -> dict[str, Any]:
 
 def layers(facts: known.Known, hierarchy: str) -> list[str]:
     """Names of the extensions on `hierarchy`, topmost first."""
-    entries = facts.merge["extensions"]
-    there = {n for n, e in entries.items() if e["state"] == "merged" and hierarchy in e["hierarchies"]}
-    ordered = [m.name for m in facts.plan.extensions if m.name in there]
-    return [*sorted(there.difference(ordered)), *ordered][::-1]
+    return [name for name, _ in reversed(facts.merge["hierarchies"][hierarchy].get("layers", []))]
 
 
 def _lines(found: dict[str, Any], screen: table.Screen, readable: bool) -> list[str]:

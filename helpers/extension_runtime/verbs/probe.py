@@ -1,0 +1,94 @@
+#  SPDX-License-Identifier: MIT
+"""Looks at an image without attaching it: is it sound, and does it match a system?
+
+All of a directory can be seen; of a raw image only that it is a file system, for its release file is inside.
+"""
+
+from __future__ import annotations
+
+import os
+
+from extension_generator.errors import ExtensionError, printable
+
+from extension_runtime import beneath, content, formats, host, release
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from extension_runtime.image import Picked
+
+
+class Verdict:
+    """What an image is: `format`, `version` and `hierarchies` as far as they can be seen; `mismatch`: a reason or ""."""
+
+    __slots__ = ("format", "hierarchies", "mismatch", "version")
+
+    def __init__(self, format_: str) -> None:
+        self.format = format_
+        self.hierarchies: tuple[str, ...] = ()
+        self.mismatch = ""
+        self.version = ""
+
+
+def probe(picked: Picked, classes: Iterable[str], system: host.Host) -> Verdict:
+    """The verdict on an image of `classes` for `system`.  Raises ExtensionError for an image that cannot be used."""
+    wanted = list(classes)
+    if picked.kind == "raw":
+        return Verdict(_raw_format(picked))
+    verdict = Verdict("directory")
+    verdict.hierarchies = tuple(content.hierarchies(picked.fd, wanted, picked.path))
+    content.refuse_forbidden(picked.fd, wanted, picked.path)
+    for class_ in wanted:
+        data = content.read_release(picked.fd, class_, picked.name, picked.path)
+        verdict.version = verdict.version or printable(data.get("IMAGE_VERSION", ""))
+        try:
+            content.require_match(data, system, class_, picked.path)
+        except content.MismatchError as error:
+            verdict.mismatch = str(error)
+            break
+    return verdict
+
+
+def classes_of(picked: Picked) -> tuple[str, ...]:
+    """Which classes a directory's release files make it.  Raises ExtensionError when it has none."""
+    found = tuple(class_ for class_, path in release.DIRECTORIES.items() if beneath.entry(picked.fd, path) is not None)
+    if not found:
+        where = " or ".join(f"/{path}/{release.PREFIX}{picked.name}" for path in release.DIRECTORIES.values())
+        raise ExtensionError(printable(f"{picked.path}: has no release file; an image needs {where}"))
+    return found
+
+
+def _raw_format(picked: Picked) -> str:
+    try:
+        fd = beneath.reopen(picked.fd)
+        with os.fdopen(fd, "rb", buffering=0) as file:
+            head = file.read(formats.HEAD)
+            size = file.seek(0, os.SEEK_END)
+    except OSError as error:
+        raise ExtensionError(printable(f"{picked.path}: {error.strerror}")) from None
+    try:
+        return formats.detect(head, size)
+    except ExtensionError as error:
+        raise ExtensionError(f"{picked.path}: {error}") from None
+
+
+def system_of(path: str) -> host.Host:
+    """The system that the os-release(5) file `path` tells of, on this machine's processor.  Raises ExtensionError."""
+    root = beneath.open_root("/")
+    try:
+        text = beneath.read_text(root, os.path.abspath(path), path, release.SIZE_MAX)
+    except OSError as error:
+        raise ExtensionError(printable(f"{path}: {error.strerror}")) from None
+    finally:
+        os.close(root)
+    fields = release.parse(text, path)
+    return host.Host(
+        fields.get("ID", ""),
+        tuple(fields.get("ID_LIKE", "").split()),
+        fields.get("VERSION_ID", ""),
+        fields.get("SYSEXT_LEVEL", ""),
+        fields.get("CONFEXT_LEVEL", ""),
+        host.architecture(),
+        "system",
+    )
