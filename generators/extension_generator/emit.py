@@ -21,17 +21,28 @@ def emit(directory: str, output: Output) -> list[EmitError]:
         parent = target.rpartition("/")[0]
         try:
             if parent not in made:
-                os.makedirs(parent, 0o755, exist_ok=True)
+                make(parent)
                 made.add(parent)
             if isinstance(content, str):
                 write(target, content)
             else:
                 os.symlink(content.target, target)
         except FileExistsError:
-            errors.append(EmitError(f"{target} exists already, {owner(target)}; remove the other or rename the extension"))
+            errors.append(
+                EmitError(f"{target} exists already, {owner(target)}; remove the other or rename the extension")
+            )
         except OSError as error:
             errors.append(EmitError(f"{target} cannot be written: {error.strerror}"))
     return errors
+
+
+def make(directory: str) -> None:
+    try:
+        os.mkdir(directory, 0o755)
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        os.makedirs(directory, 0o755, exist_ok=True)
 
 
 def write(path: str, text: str) -> None:

@@ -36,6 +36,11 @@ class Diagnostic:
         return f"Diagnostic({self.severity}: {self})"
 
 
+def warning(path: str, message: str, line: int = 0) -> Diagnostic:
+    """A Diagnostic that harms nothing."""
+    return Diagnostic(path, line, message, "warning")
+
+
 class ManifestError(ExtensionError):
     """A manifest, drop-in, settings or action file that cannot be used; carries the diagnostic."""
 

@@ -9,16 +9,25 @@ OPTION_PLAIN = LETTERS | frozenset("/:._=+@-")
 IMAGE_ROOT = "/run/extension"
 
 
-def _hex(char: str) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
+def _table(kept: frozenset[str]) -> dict[int, str]:
+    """For str.translate(): one byte a character (latin-1), all but `kept` as \\xNN."""
+    return {code: f"\\x{code:02x}" for code in range(256) if chr(code) not in kept}
+
+
+UNIT_TABLE = {**_table(UNIT_PLAIN), ord("/"): "-"}
+OPTION_TABLE = _table(OPTION_PLAIN)
+
+
+def _translate(text: str, table: dict[int, str]) -> str:
+    if not text.isascii():
+        text = text.encode("utf-8", "surrogateescape").decode("latin-1")
+    return text.translate(table)
 
 
 def escape(text: str) -> str:
     """As `systemd-escape TEXT`: "/" becomes "-", what a unit name must not hold becomes \\xNN."""
-    out = ["-" if char == "/" else char if char in UNIT_PLAIN else _hex(char) for char in text]
-    if text.startswith("."):
-        out[0] = "\\x2e"
-    return "".join(out)
+    escaped = _translate(text, UNIT_TABLE)
+    return "\\x2e" + escaped[1:] if text.startswith(".") else escaped
 
 
 def unescape(text: str) -> str:
@@ -40,7 +49,7 @@ def decode(text: str) -> str:
 
 
 def unit_name_from_path(path: str, suffix: str) -> str:
-    """As `systemd-escape --path --suffix=SUFFIX PATH`; `suffix` has no dot. Raises ValueError for a path with "..". """
+    """As `systemd-escape --path --suffix=SUFFIX PATH`; `suffix` has no dot. Raises ValueError for a path with ".."."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise ValueError(f"{path} is not normalized")
@@ -64,7 +73,7 @@ def percent(text: str) -> str:
 
 def quote(text: str) -> str:
     """`text` as one word of a unit file's list, specifiers escaped."""
-    if text and all(char in OPTION_PLAIN for char in text):
+    if text and OPTION_PLAIN.issuperset(text):
         return text
     return '"' + percent(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -72,7 +81,7 @@ def quote(text: str) -> str:
 def option(text: str) -> str:
     """`text` as the value of a mount option: no comma, quote, blank or "%" is left, so neither PID 1 nor mount(8)
     sees anything to interpret. `decode` undoes it."""
-    return "".join(char if char in OPTION_PLAIN else _hex(char) for char in text)
+    return _translate(text, OPTION_TABLE)
 
 
 def line_value(text: str) -> str:

@@ -19,71 +19,99 @@ class Key:
         self.doc = doc
 
 
+# fmt: off
 MANIFEST = (
-    Key("Extension", "Image", "image", "", "image", "Name of the image, or its absolute path; default: the manifest's name."),
-    Key("Extension", "Class", "class*", "sysext", "classes", "What the image extends: sysext (/usr, /opt), confext (/etc), or both."),
+    Key("Extension", "Image", "image", "", "image",
+        "Name of the image, or its absolute path; default: the manifest's name."),
+    Key("Extension", "Class", "class*", "sysext", "classes",
+        "What the image extends: sysext (/usr, /opt), confext (/etc), or both."),
     Key("Extension", "Above", "extension*", "", "above", "Extensions whose layers lie below this one's."),
     Key("Extension", "Below", "extension*", "", "below", "Extensions whose layers lie above this one's."),
-    Key("Extension", "Mismatch", "choice:skip fail", "skip", "mismatch", "What an image made for another host is: skip or fail."),
+    Key("Extension", "Mismatch", "choice:skip fail", "skip", "mismatch",
+        "What an image made for another host is: skip or fail."),
     Key("Extension", "ImagePolicy", "policy", "", "image_policy", "Image policy as in systemd.image-policy(7)."),
-    Key("Extension", "RootHash", "roothash", "", "root_hash", "Root hash that the image must verify against, hexadecimal or an absolute path."),
-    Key("Extension", "Signature", "signature", "", "signature", "Signature of the root hash: an absolute path or base64:..."),
-    Key("Extension", "NoExec", "bool", "", "noexec", "Whether programs in it cannot be run; default: yes for a confext alone."),
-    Key("Extension", "NoSuid", "bool", "", "nosuid", "Whether set-user-ID bits in it are without effect; default: yes for a confext alone."),
+    Key("Extension", "RootHash", "roothash", "", "root_hash",
+        "Root hash that the image must verify against, hexadecimal or an absolute path."),
+    Key("Extension", "Signature", "signature", "", "signature",
+        "Signature of the root hash: an absolute path or base64:..."),
+    Key("Extension", "NoExec", "bool", "", "noexec",
+        "Whether programs in it cannot be run; default: yes for a confext alone."),
+    Key("Extension", "NoSuid", "bool", "", "nosuid",
+        "Whether set-user-ID bits in it are without effect; default: yes for a confext alone."),
     Key("Reload", "Start", "unit*", "", "start", "Units to start once this extension is merged or has changed."),
     Key("Reload", "Restart", "unit*", "", "restart", "Units to restart when this extension has changed."),
-    Key("Reload", "ReloadOrRestart", "unit*", "", "reload_or_restart", "Units to reload, or restart if they cannot, when this extension has changed."),
+    Key("Reload", "ReloadOrRestart", "unit*", "", "reload_or_restart",
+        "Units to reload, or restart if they cannot, when this extension has changed."),
     Key("Reload", "Stop", "unit*", "", "stop", "Units to stop before this extension is taken off."),
-    Key("Reload", "Units", "choice:auto none", "auto", "units", "auto: units that the change adds, alters or removes are started, restarted or stopped; or none."),
-    Key("Reload", "Actions", "choice:auto none", "auto", "actions", "auto: actions run for what the change touches; or none."),
-    Key("Reload", "Rollback", "bool", "yes", "rollback", "Whether a unit that fails after its restart takes the change back."),
-    Key("Reload", "Stale", "choice:restart report", "report", "stale", "What happens to units that still see replaced files: restart or report."),
+    Key("Reload", "Units", "choice:auto none", "auto", "units",
+        "auto: units that the change adds, alters or removes are started, restarted or stopped; or none."),
+    Key("Reload", "Actions", "choice:auto none", "auto", "actions",
+        "auto: actions run for what the change touches; or none."),
+    Key("Reload", "Rollback", "bool", "yes", "rollback",
+        "Whether a unit that fails after its restart takes the change back."),
+    Key("Reload", "Stale", "choice:restart report", "report", "stale",
+        "What happens to units that still see replaced files: restart or report."),
     Key("Reload", "HealthSec", "span", "5", "health_sec", "Time a restarted unit must stay up to count as healthy."),
-    Key("Install", "WantedBy", "target*", "extensions.target", "wanted_by", "Units that want this extension when they start."),
+    Key("Install", "WantedBy", "target*", "extensions.target", "wanted_by",
+        "Units that want this extension when they start."),
     Key("Install", "RequiredBy", "target*", "", "required_by", "Units that require this extension when they start."),
 )
+# fmt: on
 """Keys of NAME.extension but for [Unit]."""
 
+# fmt: off
 SETTINGS = tuple(
     key
     for section, path in (("Usr", "usr"), ("Opt", "opt"), ("Etc", "etc"))
     for key in (
-        Key(section, "Mode", "choice:auto read-only ephemeral persistent", "auto", "mode", f"Where writes to /{path} go."),
-        Key(section, "Upper", "path", f"/var/lib/extensions.mutable/{path}", "upper", f"Directory that keeps the writes to /{path} in persistent mode."),
-        Key(section, "Import", "bool", "no", "import_", "Whether the persistent directory is one more read-only layer."),
+        Key(section, "Mode", "choice:auto read-only ephemeral persistent", "auto", "mode",
+            f"Where writes to /{path} go: nowhere (auto, read-only), to /run (ephemeral), to Upper= (persistent)."),
+        Key(section, "Upper", "path", f"/var/lib/extensions.mutable/{path}", "upper",
+            f"Directory that keeps the writes to /{path} in persistent mode."),
+        Key(section, "Import", "bool", "no", "import_",
+            "Whether the persistent directory is one more read-only layer."),
     )
 ) + (
-    Key("Refresh", "Rollback", "bool", "yes", "refresh_rollback", "Whether a refresh that fails goes back to the last good state."),
-    Key("Refresh", "TimeoutSec", "span", "90", "timeout_sec", "Time a refresh may wait for units; infinity for no limit."),
+    Key("Refresh", "Rollback", "bool", "yes", "refresh_rollback",
+        "Whether a refresh that fails goes back to the last good state."),
+    Key("Refresh", "TimeoutSec", "span", "90", "timeout_sec",
+        "Time a refresh may wait for units; infinity for no limit."),
 )
+# fmt: on
 """Keys of extensions.conf."""
 
+# fmt: off
 DEPENDENCIES = (
-    "After", "Before", "Requires", "Requisite", "Wants", "BindsTo", "PartOf", "Upholds", "Conflicts", "OnFailure", "OnSuccess",
-    "PropagatesReloadTo", "ReloadPropagatedFrom", "PropagatesStopTo", "StopPropagatedFrom", "JoinsNamespaceOf",
-)  # fmt: skip
+    "After", "Before", "Requires", "Requisite", "Wants", "BindsTo", "PartOf", "Upholds", "Conflicts", "OnFailure",
+    "OnSuccess", "PropagatesReloadTo", "ReloadPropagatedFrom", "PropagatesStopTo", "StopPropagatedFrom",
+    "JoinsNamespaceOf",
+)
 PLAIN = (
     "Description", "Documentation", "RequiresMountsFor", "WantsMountsFor", "OnFailureJobMode", "OnSuccessJobMode",
-    "IgnoreOnIsolate", "StopWhenUnneeded", "RefuseManualStart", "RefuseManualStop", "AllowIsolate", "SurviveFinalKillSignal",
-    "CollectMode", "FailureAction", "SuccessAction", "FailureActionExitStatus", "SuccessActionExitStatus",
-    "JobTimeoutSec", "JobRunningTimeoutSec", "JobTimeoutAction", "JobTimeoutRebootArgument", "StartLimitIntervalSec",
-    "StartLimitBurst", "StartLimitAction", "RebootArgument", "DebugInvocation",
-)  # fmt: skip
+    "IgnoreOnIsolate", "StopWhenUnneeded", "RefuseManualStart", "RefuseManualStop", "AllowIsolate",
+    "SurviveFinalKillSignal", "CollectMode", "FailureAction", "SuccessAction", "FailureActionExitStatus",
+    "SuccessActionExitStatus", "JobTimeoutSec", "JobRunningTimeoutSec", "JobTimeoutAction", "JobTimeoutRebootArgument",
+    "StartLimitIntervalSec", "StartLimitBurst", "StartLimitAction", "RebootArgument", "DebugInvocation",
+)
 CHECKS = (
     "Architecture", "Firmware", "Virtualization", "Host", "KernelCommandLine", "KernelVersion", "Version", "Credential",
     "Environment", "Security", "Capability", "ACPower", "NeedsUpdate", "FirstBoot", "PathExists", "PathExistsGlob",
     "PathIsDirectory", "PathIsSymbolicLink", "PathIsMountPoint", "PathIsReadWrite", "PathIsEncrypted", "PathIsSocket",
-    "DirectoryNotEmpty", "FileNotEmpty", "FileIsExecutable", "User", "Group", "ControlGroupController", "Memory", "CPUs",
-    "CPUFeature", "OSRelease", "MemoryPressure", "CPUPressure", "IOPressure", "KernelModuleLoaded", "LUOSession",
-)  # fmt: skip
+    "DirectoryNotEmpty", "FileNotEmpty", "FileIsExecutable", "User", "Group", "ControlGroupController", "Memory",
+    "CPUs", "CPUFeature", "OSRelease", "MemoryPressure", "CPUPressure", "IOPressure", "KernelModuleLoaded",
+)
+# fmt: on
 
 
 def unit_keys() -> tuple[Key, ...]:
-    """Keys of [Unit], which go to the image's mount unit: those of systemd.unit(5) that leave its place in the boot alone."""
-    text = "As in systemd.unit(5)"
-    checks = [Key("Unit", kind + name, "text*", "", "", text + ".") for kind in ("Condition", "Assert") for name in CHECKS]
-    dependencies = [Key("Unit", name, "dependency*", "", "", f"{text}; NAME.extension stands for that extension.") for name in DEPENDENCIES]
-    return (*dependencies, *(Key("Unit", name, "text*", "", "", text + ".") for name in PLAIN), *checks)
+    """Keys of [Unit], which go to the image's mount unit: those of systemd.unit(5) that leave its place in the boot."""
+    like = "As in systemd.unit(5)"
+    referring = f"{like}; NAME.extension stands for that extension."
+    checks = [
+        Key("Unit", kind + name, "text*", "", "", f"{like}.") for kind in ("Condition", "Assert") for name in CHECKS
+    ]
+    dependencies = [Key("Unit", name, "dependency*", "", "", referring) for name in DEPENDENCIES]
+    return (*dependencies, *(Key("Unit", name, "text*", "", "", f"{like}.") for name in PLAIN), *checks)
 
 
 def listing() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from . import manifest, resolve, search, settings
+from . import manifest, resolve, search, settings, tree
 from .errors import Diagnostic, ManifestError
 from .names import SUFFIX, name_problem
 from .unitfile import Entry, parse
@@ -69,6 +69,8 @@ def load(root: str, cmdline: str | None = None) -> Plan:
             diagnostics += warnings
     chosen = load_settings(root, cmdline, diagnostics)
     ordered = resolve.order(manifests, diagnostics)
+    for name, others in resolve.unordered(manifests, diagnostics).items():
+        manifests[name].unordered = others
     diagnostics += resolve.check(manifests, masked, set(broken))
     return Plan(tuple(ordered), masked, broken, chosen, diagnostics)
 
@@ -93,7 +95,7 @@ def load_settings(root: str, cmdline: str, diagnostics: list[Diagnostic]) -> Set
             try:
                 if part.problem:
                     raise part.problem
-                entries += parse(search.tree.read_text(root, part.real, part.path), part.path, problems)
+                entries += parse(tree.read_text(root, part.real, part.path), part.path, problems)
             except ManifestError as error:
                 problems.append(error)
             diagnostics += [problem.diagnostic for problem in problems]

@@ -28,7 +28,9 @@ class Log:
         target = environ.get("SYSTEMD_LOG_TARGET", "kmsg" if booting else "console")
         if target == "auto":
             target = "kmsg" if booting else "console"
-        self.kernel = target in ("kmsg", "journal-or-kmsg", "syslog-or-kmsg", "journal", "syslog") and (booting or target == "kmsg")
+        self.kernel = target in ("kmsg", "journal-or-kmsg", "syslog-or-kmsg", "journal", "syslog") and (
+            booting or target == "kmsg"
+        )
         self.fd = -1 if target == "null" else 2
         if self.kernel:
             try:

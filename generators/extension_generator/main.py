@@ -1,5 +1,5 @@
 #  SPDX-License-Identifier: MIT
-"""The generator's command line. Imports little until it knows that there is something to do: most machines have nothing."""
+"""The generator's command line. Imports little until there is something to do: most machines have nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
         return show(listing())
     dry = "--dry-run" in arguments
     directories = [argument for argument in arguments if argument != "--dry-run"]
-    if any(argument.startswith("-") for argument in directories) or len(directories) not in ((0, 1, 3) if dry else (1, 3)):
+    if any(argument.startswith("-") for argument in directories) or len(directories) not in (
+        (0, 1, 3) if dry else (1, 3)
+    ):
         sys.stderr.write("extensions-generator: wants 1 or 3 directories; see --help\n")
         return 2
     root = environ.get("EXTENSIONS_ROOT", "").rstrip("/")
@@ -57,16 +59,15 @@ def show(text: str) -> int:
 
 
 def anything(root: str) -> bool:
-    """Whether a directory of manifests holds anything at all; when in doubt, yes. Links of a root are left to `search`."""
+    """Whether a directory of manifests holds anything at all; when in doubt, yes."""
     for directory in DIRECTORIES:
         try:
             if os.listdir(root + directory):
                 return True
         except FileNotFoundError:
-            if root:
-                # A link that only resolves inside the root looks dangling from outside.
-                if any(os.path.islink(root + part) for part in parents(directory)):
-                    return True
+            # A link that only resolves inside the root looks dangling from outside.
+            if root and any(os.path.islink(root + part) for part in parents(directory)):
+                return True
         except OSError:
             return True
     return False

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from . import keys, values
-from .errors import Diagnostic, ManifestError
+from .errors import ManifestError, warning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .errors import Diagnostic
     from .unitfile import Entry
     from .values import Value
 
@@ -15,10 +16,11 @@ SECTIONS = ("Unit", "Extension", "Reload", "Install")
 TABLE = {(key.section, key.name): key for key in keys.MANIFEST}
 UNIT_TABLE = {(key.section, key.name): key for key in keys.unit_keys()}
 # Ordering against those is a cycle: images are attached after local-fs.target and before sysinit.target.
-LATE = frozenset(
-    ("extensions-merge.service", "extensions.target", "sysinit.target", "basic.target", "sockets.target", "timers.target", "paths.target",
-     "network.target", "network-online.target", "multi-user.target", "graphical.target", "default.target")
-)  # fmt: skip
+LATE = frozenset((
+    "extensions-merge.service", "extensions.target", "sysinit.target", "basic.target", "sockets.target",
+    "timers.target", "paths.target", "network.target", "network-online.target", "multi-user.target",
+    "graphical.target", "default.target",
+))  # fmt: skip
 EARLY = frozenset(("local-fs.target", "local-fs-pre.target"))
 
 
@@ -26,14 +28,16 @@ class Manifest:
     """One extension as its manifest has it, defaults filled in; attributes are those of keys.MANIFEST, and
 
     name, path (of the manifest, inside the root), unit: (key, value) pairs of [Unit] in order, references as written.
+    unordered: names of extensions that this one would go round in circles with, so no order is kept between them.
     Names in `above` and `below` are without ".extension"; health_sec is in seconds."""
 
-    __slots__ = ("name", "path", "unit", *(key.attribute for key in keys.MANIFEST))
+    __slots__ = ("name", "path", "unit", "unordered", *(key.attribute for key in keys.MANIFEST))
 
     if TYPE_CHECKING:
         name: str
         path: str
         unit: tuple[tuple[str, str], ...]
+        unordered: frozenset[str]
         image: str
         classes: tuple[str, ...]
         above: tuple[str, ...]
@@ -56,19 +60,22 @@ class Manifest:
         wanted_by: tuple[str, ...]
         required_by: tuple[str, ...]
 
-    def __init__(self, name: str, path: str, unit: tuple[tuple[str, str], ...] = (), **attributes: Value | tuple[str, ...]) -> None:
+    def __init__(
+        self, name: str, path: str, unit: tuple[tuple[str, str], ...] = (), **attributes: Value | tuple[str, ...]
+    ) -> None:
         """Attributes left out have their defaults. Raises AttributeError for an unknown one."""
         self.name = name
         self.path = path
         self.unit = unit
+        self.unordered = frozenset()
         for attribute, default in DEFAULTS.items():
-            setattr(self, attribute, attributes.pop(attribute, default))
-        for attribute in attributes:
+            setattr(self, attribute, attributes.get(attribute, default))
+        for attribute in attributes.keys() - DEFAULTS.keys():
             raise AttributeError(attribute)
         self.image = self.image or name
         alone = self.classes == ("confext",)
-        self.noexec = alone if self.noexec == "" else self.noexec
-        self.nosuid = alone if self.nosuid == "" else self.nosuid
+        self.noexec = bool(attributes.get("noexec", alone))
+        self.nosuid = bool(attributes.get("nosuid", alone))
 
     def __repr__(self) -> str:
         return f"Manifest({self.name})"
@@ -76,7 +83,13 @@ class Manifest:
     def references(self, key: str) -> list[str]:
         """Names of the extensions that [Unit] `key` refers to."""
         suffix = ".extension"
-        return [word[: -len(suffix)] for name, value in self.unit if name == key for word in value.split() if word.endswith(suffix)]
+        return [
+            word[: -len(suffix)]
+            for name, value in self.unit
+            if name == key
+            for word in value.split()
+            if word.endswith(suffix)
+        ]
 
 
 def default_of(key: keys.Key) -> Value | tuple[str, ...]:
@@ -98,7 +111,11 @@ def build(name: str, path: str, entries: list[Entry], warnings: list[Diagnostic]
     for entry in entries:
         place = (entry.section, entry.key)
         if place in UNIT_TABLE:
-            unit_entries = [other for other in unit_entries if other.key != entry.key] if not entry.value else [*unit_entries, entry]
+            unit_entries = (
+                [other for other in unit_entries if other.key != entry.key]
+                if not entry.value
+                else [*unit_entries, entry]
+            )
         elif place in TABLE:
             gathered[place] = [] if not entry.value else [*gathered.get(place, ()), entry]
         else:
@@ -149,23 +166,33 @@ def unit_pair(entry: Entry) -> tuple[str, str]:
     for word in found:
         if word in wrong:
             raise entry.error(
-                f"{entry.key}={word} cannot be: images are attached between local-fs.target and sysinit.target; order the service that uses it instead"
+                f"{entry.key}={word} cannot be: images are attached between local-fs.target and sysinit.target; "
+                "order the service that uses it instead"
             )
     return entry.key, " ".join(found)
 
 
-def unknown(entry: Entry, warnings: list[Diagnostic], sections: tuple[str, ...] = SECTIONS, table: list[tuple[str, str]] | None = None) -> None:
+def unknown(
+    entry: Entry,
+    warnings: list[Diagnostic],
+    sections: tuple[str, ...] = SECTIONS,
+    table: list[tuple[str, str]] | None = None,
+) -> None:
     """Warns about an entry that no table has; "X-" is for others, as in systemd.syntax(7)."""
     if entry.section.startswith("X-") or entry.key.startswith("X-"):
         return
     places = [*UNIT_TABLE, *TABLE] if table is None else table
     if entry.section not in sections:
-        hint = keys.meant(entry.section, list(sections)) or "; write one of " + " ".join(f"[{name}]" for name in sections)
+        hint = keys.meant(entry.section, list(sections)) or "; write one of " + " ".join(
+            f"[{name}]" for name in sections
+        )
         message = f"[{entry.section}] is not known, {entry.key}= in it is ignored{hint}"
     else:
         hint = keys.meant(entry.key, [key for section, key in places if section == entry.section])
         elsewhere = sorted(section for section, key in places if key == entry.key)
         if elsewhere:
             hint = f"; it belongs to [{elsewhere[0]}]"
-        message = f"{entry.key}= is not known in [{entry.section}] and ignored{hint or '; remove it or write X- before it'}"
-    warnings.append(Diagnostic(entry.path, entry.line, message, "warning"))
+        message = (
+            f"{entry.key}= is not known in [{entry.section}] and ignored{hint or '; remove it or write X- before it'}"
+        )
+    warnings.append(warning(entry.path, message, entry.line))

@@ -10,7 +10,19 @@ IMAGE_PLAIN = NAME_PLAIN | frozenset("+~^@")
 UNIT_PLAIN = LETTERS | frozenset(":-_.\\@")
 NAME_MAX = 200
 UNIT_MAX = 255
-UNIT_SUFFIXES = (".service", ".socket", ".target", ".mount", ".timer", ".path", ".automount", ".device", ".swap", ".slice", ".scope")
+UNIT_SUFFIXES = (
+    ".service",
+    ".socket",
+    ".target",
+    ".mount",
+    ".timer",
+    ".path",
+    ".automount",
+    ".device",
+    ".swap",
+    ".slice",
+    ".scope",
+)
 SUFFIX = ".extension"
 
 
@@ -23,9 +35,9 @@ def name_problem(name: str) -> str | None:
         return f"the name has more than {NAME_MAX} bytes; shorten it"
     if name[0] == ".":
         return "the name starts with a dot"
-    for char in name:
-        if char not in NAME_PLAIN:
-            return f"the name holds {char!a}; use A-Z a-z 0-9 . _ - only"
+    if not NAME_PLAIN.issuperset(name):
+        wrong = next(char for char in name if char not in NAME_PLAIN)
+        return f"the name holds {wrong!a}; use A-Z a-z 0-9 . _ - only"
     if len(mount_unit(name)) > UNIT_MAX:
         return 'the unit name made of it has more than 255 bytes ("-" counts four); shorten it'
     return None
@@ -39,7 +51,7 @@ def is_unit(word: str) -> bool:
         and stem[0] != "@"
         and len(word) <= UNIT_MAX
         and dot + suffix in UNIT_SUFFIXES
-        and all(char in UNIT_PLAIN for char in stem)
+        and UNIT_PLAIN.issuperset(stem)
     )
 
 

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from .errors import Diagnostic
+from .errors import warning
 from .version import ordered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .errors import Diagnostic
     from .manifest import Manifest
 
 NEEDS = ("Requires", "Requisite", "BindsTo")
@@ -33,7 +34,11 @@ def order(manifests: dict[str, Manifest], diagnostics: list[Diagnostic]) -> list
 
 
 def cut_cycles(
-    names: list[str], edges: dict[str, set[str]], manifests: dict[str, Manifest], what: str, diagnostics: list[Diagnostic]
+    names: list[str],
+    edges: dict[str, set[str]],
+    manifests: dict[str, Manifest],
+    what: str,
+    diagnostics: list[Diagnostic],
 ) -> list[set[str]]:
     """Removes the edges within each cycle from `edges`, warns, and returns the cycles."""
     cycles = [group for group in components(names, edges) if len(group) > 1]
@@ -41,15 +46,27 @@ def cut_cycles(
         for name in group:
             edges[name] -= group
         members = sorted(group)
-        diagnostics.append(
-            Diagnostic(
-                manifests[members[0]].path,
-                0,
-                f"{what} go in a circle: {', '.join(members)}; remove one, until then those among them are ignored",
-                "warning",
-            )
-        )
+        text = f"{what} go in a circle: {', '.join(members)}; remove one, until then those among them are ignored"
+        diagnostics.append(warning(manifests[members[0]].path, text))
     return cycles
+
+
+def unordered(manifests: dict[str, Manifest], diagnostics: list[Diagnostic]) -> dict[str, frozenset[str]]:
+    """For each extension in a circle of After=, Before= and needs, the others in it: PID 1 would break such a circle
+    by dropping a job of the boot. Each circle is a warning."""
+    edges: dict[str, set[str]] = {}
+    for name, item in manifests.items():
+        for key in ("After", *NEEDS):
+            for other in item.references(key):
+                edges.setdefault(other, set()).add(name)
+        for other in item.references("Before"):
+            edges.setdefault(name, set()).add(other)
+    if not edges:
+        return {}
+    known = sorted(manifests)
+    edges = {name: targets & manifests.keys() - {name} for name, targets in edges.items() if name in manifests}
+    cycles = cut_cycles(known, edges, manifests, "After=, Before= and needs", diagnostics)
+    return {name: frozenset(group - {name}) for group in cycles for name in group}
 
 
 def sort(names: list[str], edges: dict[str, set[str]]) -> list[str]:
@@ -120,17 +137,19 @@ def check(manifests: dict[str, Manifest], masked: dict[str, str], broken: set[st
             for other in item.references(key):
                 if other not in manifests:
                     why = "is masked" if other in masked else "is broken" if other in broken else "has no manifest"
-                    out.append(Diagnostic(item.path, 0, f"{key}={other}.extension cannot be fulfilled, it {why}; {name} will not be attached", "warning"))
+                    text = f"{key}={other}.extension cannot be fulfilled, it {why}; {name} will not be attached"
+                    out.append(warning(item.path, text))
         for other in item.references("Conflicts"):
             rival = manifests.get(other)
             mutual = rival is not None and name in rival.references("Conflicts") and other < name
             if rival and other != name and not mutual and at_boot(item) and at_boot(rival):
-                out.append(
-                    Diagnostic(item.path, 0, f"conflicts with {other}, but both are wanted at boot; clear WantedBy= or set a condition in one", "warning")
-                )
+                text = f"conflicts with {other}, but both are wanted at boot; clear WantedBy= or set a condition in one"
+                out.append(warning(item.path, text))
     return out
 
 
 def at_boot(item: Manifest) -> bool:
     """Wanted without a condition that may hold it back."""
-    return bool(item.wanted_by or item.required_by) and not any(key.startswith(("Condition", "Assert")) for key, _ in item.unit)
+    return bool(item.wanted_by or item.required_by) and not any(
+        key.startswith(("Condition", "Assert")) for key, _ in item.unit
+    )

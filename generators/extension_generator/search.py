@@ -30,11 +30,12 @@ class Found:
 
 
 def find(root: str, suffix: str, directories: tuple[str, ...] = DIRECTORIES) -> tuple[list[Found], list[Diagnostic]]:
-    """All names with `suffix` (".extension", ".action", "extensions.conf" for the file of that very name) below `root`,
-    sorted, and what is wrong with the directories themselves. Names are not judged here; "#"-locks of editors are left out.
+    """All names with `suffix` (".extension", ".action"; "extensions.conf" for the file of that very name) below
+    `root`, sorted, and what is wrong with the directories. Names are not judged here; lock files of editors (".#") are
+    left out.
 
     Drop-ins are NAME+suffix+".d/*.conf" and, for a suffix that starts with a dot, suffix[1:]+".d/*.conf"; of one base
-    name the one for NAME wins over the general one, then the earlier directory; they apply in the order of base names."""
+    name the one for NAME wins over the general one, then the earlier directory; they apply in order of base names."""
     diagnostics: list[Diagnostic] = []
     listing = Listing(root, diagnostics)
     listings = [(directory, *listing.of(directory)) for directory in directories]
@@ -104,13 +105,15 @@ def settle(root: str, item: Found, base: str) -> Found:
         item.masked = tree.is_mask(root, item.real)
     except OSError as error:
         missing = error.errno == errno.ENOENT
-        reason = "is a link to nowhere; remove it or create its target" if missing else f"cannot be read: {error.strerror}"
+        reason = (
+            "is a link to nowhere; remove it or create its target" if missing else f"cannot be read: {error.strerror}"
+        )
         item.problem = ManifestError(item.path, 0, reason)
     return item
 
 
 def texts(root: str, item: Found) -> list[tuple[str, str]]:
-    """(path, text) of the file and its drop-ins, in the order they apply. Raises ManifestError for the first broken one."""
+    """(path, text) of the file and its drop-ins in the order they apply. Raises ManifestError for the first broken."""
     out = []
     for part in [item, *item.dropins]:
         if part.problem:

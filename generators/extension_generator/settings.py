@@ -6,12 +6,13 @@ from __future__ import annotations
 import os
 
 from . import keys, manifest, tree, values
-from .errors import Diagnostic, ManifestError
+from .errors import ManifestError, warning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .errors import Diagnostic
     from .unitfile import Entry
     from .values import Value
 
@@ -33,7 +34,7 @@ class Hierarchy:
 
 
 class Settings:
-    """usr, opt, etc: Hierarchy; refresh_rollback; timeout_sec in seconds (maybe infinite); enabled: not extensions=0."""
+    """usr, opt, etc: Hierarchy; refresh_rollback; timeout_sec: seconds, maybe infinite; enabled: not extensions=0."""
 
     __slots__ = ("enabled", "etc", "opt", "refresh_rollback", "timeout_sec", "usr")
 
@@ -51,7 +52,7 @@ class Settings:
 
 
 def build(entries: list[Entry], cmdline: str, diagnostics: list[Diagnostic]) -> Settings:
-    """Settings of `entries`, then the kernel command line over them. A wrong value is a diagnostic and leaves the default."""
+    """Settings of `entries`, the kernel command line over them. A wrong value is a diagnostic, the default stays."""
     settings = Settings()
     last: dict[tuple[str, str], Entry] = {}
     for entry in entries:
@@ -77,7 +78,9 @@ def put(settings: Settings, section: str, key: keys.Key, value: Value, entry: En
     if key.attribute == "upper":
         for name in HIERARCHIES:
             if f"{value}/".startswith(f"/{name}/"):
-                raise entry.error(f"Upper= lies below /{name}, which gets merged over; write a path on another file system part as /var/lib")
+                raise entry.error(
+                    f"Upper= lies below /{name}, which gets merged over; write a path elsewhere, as below /var/lib"
+                )
     setattr(settings if section == "Refresh" else settings.hierarchy(section.lower()), key.attribute, value)
 
 
@@ -96,7 +99,7 @@ def from_cmdline(settings: Settings, word: str, diagnostics: list[Diagnostic]) -
         except ValueError as error:
             message = str(error)
     if message:
-        diagnostics.append(Diagnostic("/proc/cmdline", 0, f"{name}= {message}", "warning"))
+        diagnostics.append(warning("/proc/cmdline", f"{name}= {message}"))
 
 
 def split_cmdline(text: str) -> list[str]:
@@ -132,7 +135,9 @@ def read_cmdline(root: str, environ: Mapping[str, str]) -> str:
             return ""
     if "SYSTEMD_PROC_CMDLINE" in environ:
         return environ["SYSTEMD_PROC_CMDLINE"]
-    container = environ.get("SYSTEMD_VIRTUALIZATION", "").startswith("container:") or os.path.exists("/run/systemd/container")
+    container = environ.get("SYSTEMD_VIRTUALIZATION", "").startswith("container:") or os.path.exists(
+        "/run/systemd/container"
+    )
     try:
         with open("/proc/1/cmdline" if container else "/proc/cmdline", "rb") as file:
             text = file.read().decode("utf-8", "replace")

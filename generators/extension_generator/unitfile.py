@@ -96,7 +96,9 @@ def assignment(stripped: str, section: str, path: str, line: int) -> Entry:
     if not key:
         raise ManifestError(path, line, 'there is no key before "="; write Key=value')
     if not section:
-        raise ManifestError(path, line, f"{key[:80]}= stands before the first section; write [Extension] or another section above it")
+        raise ManifestError(
+            path, line, f"{key[:80]}= stands before the first section; write [Extension] or another section above it"
+        )
     return Entry(section, key, value.lstrip(WHITE), path, line)
 
 

@@ -1,5 +1,5 @@
 #  SPDX-License-Identifier: MIT
-"""Converters: text of one value to what it means. Each raises ValueError with "what is wrong; what to write instead"."""
+"""Converters: text of one value to what it means. Each raises ValueError: what is wrong; what to write instead."""
 
 from __future__ import annotations
 
@@ -61,8 +61,10 @@ def image(text: str) -> str:
     """A name that is looked up in the image directories, or an absolute path."""
     if "/" in text:
         return absolute(text)
-    if text[0] == "." or len(text) > 255 or not all(char in IMAGE_PLAIN for char in text):
-        raise ValueError(f'"{text}" is no name of an image; use A-Z a-z 0-9 . _ - + ~ ^ @ only, or write an absolute path')
+    if text[0] == "." or len(text) > 255 or not IMAGE_PLAIN.issuperset(text):
+        raise ValueError(
+            f'"{text}" is no name of an image; use A-Z a-z 0-9 . _ - + ~ ^ @ only, or write an absolute path'
+        )
     return text
 
 
@@ -108,7 +110,7 @@ def _with_suffix(text: str, suffix: str) -> str:
 
 
 def policy(text: str) -> str:
-    if not all(char in POLICY for char in text):
+    if not POLICY.issuperset(text):
         raise ValueError(f'"{text}" is no image policy; see systemd.image-policy(7)')
     return text
 
@@ -116,14 +118,14 @@ def policy(text: str) -> str:
 def root_hash(text: str) -> str:
     if text.startswith("/"):
         return absolute(text)
-    if len(text) < 32 or len(text) % 2 or not all(char in HEX for char in text):
+    if len(text) < 32 or len(text) % 2 or not HEX.issuperset(text):
         raise ValueError("is no root hash; write at least 32 hexadecimal digits or an absolute path")
     return text.lower()
 
 
 def signature(text: str) -> str:
     if text.startswith("base64:"):
-        if len(text) == 7 or not all(char in BASE64 for char in text[7:]):
+        if len(text) == 7 or not BASE64.issuperset(text[7:]):
             raise ValueError("is no base64; write base64: and the encoded signature, or an absolute path")
         return text
     return absolute(text)

@@ -1,5 +1,5 @@
 #  SPDX-License-Identifier: MIT
-"""Version order as `systemd-analyze compare-versions` has it (strverscmp_improved(), UAPI.10 Version Format Specification)."""
+"""Version order as `systemd-analyze compare-versions` has it (strverscmp_improved() of systemd, UAPI.10)."""
 
 from __future__ import annotations
 
