@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Verdict:
-    """What an image is: `format`, `version` and `hierarchies` as far as they can be seen; `mismatch`: a reason or ""."""
+    """What an image is: `format`, `version`, `hierarchies` as far as they can be seen; `mismatch`: a reason or ""."""
 
     __slots__ = ("format", "hierarchies", "mismatch", "version")
 
