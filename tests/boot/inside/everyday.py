@@ -1,0 +1,125 @@
+"""A machine's day, from the boot to the removal of the project; prints one JSON object, a key for each scene."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+import shutil
+import sys
+from typing import Any
+
+from inside import Lookups, can_write, difference, extensions, failed, mounts, read, sh, show, tree
+
+RELOAD = "systemctl daemon-reload && systemctl reload extensions.target"
+VERSIONS = "/var/lib/extensions/hello.v"
+facts: dict[str, Any] = {}
+
+
+def scene(name: str) -> dict[str, Any]:
+    """What can be seen now; every scene begins with this."""
+    facts[name] = {
+        "extensions": extensions(),
+        "failed": failed(),
+        "version": read("/usr/share/hello/version"),
+        "said": read("/run/hello"),
+        "hello": show("hello.service", "ActiveState", "SubState", "MainPID", "NRestarts"),
+        "config": read("/etc/hello.conf"),
+        "raw": read("/usr/share/raw/file"),
+        "submounts": [read("/opt/sub/file"), read("/usr/local/games/file"), read("/usr/local/games/nested/file")],
+        "overlays": mounts(("/usr", "/opt", "/etc")),
+    }
+    return facts[name]  # type: ignore[no-any-return]
+
+
+def generated() -> dict[str, str]:
+    """Digests and targets of what the generators wrote."""
+    found = {}
+    for path in glob.glob("/run/systemd/generator*/**", recursive=True):
+        if os.path.islink(path):
+            found[path] = os.readlink(path)
+        elif os.path.isfile(path):
+            with open(path, "rb") as file:
+                found[path] = hashlib.sha256(file.read()).hexdigest()
+    return found
+
+
+def at_boot() -> None:
+    """Everything that the boot alone must have done."""
+    seen = scene("boot")
+    seen["multi-user"] = show("multi-user.target", "ActiveState")["ActiveState"]
+    seen["once"] = read("/run/raw-once")
+    seen["early"] = read("/run/early-once")
+    seen["early order"] = show("early-once.service", "ActiveEnterTimestampMonotonic")
+    seen["sysinit"] = show("sysinit.target", "ActiveEnterTimestampMonotonic")
+    seen["write"] = {path: can_write(path + "/x") for path in ("/usr", "/opt", "/etc")}
+    seen["units"] = {
+        name: show(f"run-extension-{name}.mount", "ActiveState", "SubState", "ConditionResult")
+        for name in ("hello", "held", "broken", "typo", "foreign", "missing")
+    }
+    seen["active"] = {
+        name: show(f"extension@{name}.service", "ActiveState")["ActiveState"]
+        for name in ("hello", "hello-config", "raw", "held", "broken")
+    }
+    seen["typo log"] = sh("systemctl status run-extension-typo.mount; journalctl -b -u run-extension-typo.mount")["out"]
+    before = generated()
+    reloads = [sh("systemctl daemon-reload"), sh("systemctl daemon-reload")]
+    seen["reloads"] = [reload["rc"] for reload in reloads]
+    seen["generated"] = {"files": len([path for path in before if "extension" in path]), "same": before == generated()}
+
+
+def refreshes() -> None:
+    """No change, a new version, one that cannot be used, an image that goes."""
+    ran = sh(RELOAD)
+    scene("unchanged")["ran"] = ran
+    shutil.copytree("/boot-images/hello_2.0", f"{VERSIONS}/hello_2.0", symlinks=True)
+    with Lookups("/usr/share/raw/file", "/usr/share/hello/version", "/etc/hello.conf", "/usr/bin/hello") as lookups:
+        ran = sh(RELOAD)
+    scene("upgraded").update(ran=ran, lookups=lookups.count, missing=lookups.missing)
+    os.mkdir(f"{VERSIONS}/hello_3.0")
+    ran = sh(RELOAD)
+    scene("bad version").update(ran=ran)
+    ran = sh("extensionctl refresh")
+    facts["bad version"]["verb"] = ran
+    os.rmdir(f"{VERSIONS}/hello_3.0")
+    ran = sh(RELOAD)
+    scene("mended").update(ran=ran)
+    os.unlink("/var/lib/extensions/raw.raw")
+    os.unlink("/etc/extensions.d/raw.extension")
+    ran = sh(RELOAD)
+    scene("removed").update(ran=ran, once=show("raw-once.service", "LoadState", "ActiveState"))
+    ran = sh("systemctl reload extensions.target; " * 3)
+    scene("again").update(ran=ran)
+
+
+def ending() -> None:
+    """Unmerge, merge, and the removal of the project."""
+    ran = sh("extensionctl unmerge")
+    scene("unmerged").update(ran=ran, write={path: can_write(path + "/x") for path in ("/usr", "/opt", "/etc")})
+    for path in ("/usr/x", "/opt/x", "/etc/x"):
+        sh(f"rm -f {path}")
+    facts["unmerged"]["difference"] = {top: difference(base[top], tree(top)) for top in base}
+    ran = sh("extensionctl merge")
+    scene("merged again").update(ran=ran)
+    ran = sh("cd /boot-images/checkout && LIBDIR=/usr/lib/extensionctl BINDIR=/usr/bin DESTDIR= bash ./setup uninstall")
+    left = sh("find /usr /run -xdev -name '*extension*' -not -path '/usr/lib/python*' -not -path '*/systemd-*'")["out"]
+    facts["uninstalled"] = {
+        "ran": ran,
+        "left": left.splitlines(),
+        "overlays": mounts(("/usr", "/opt", "/etc", "/run/extension")),
+        "hello": show("hello.service", "ActiveState", "LoadState"),
+        "write": can_write("/usr/x"),
+        "multi-user": show("multi-user.target", "ActiveState")["ActiveState"],
+        "failed": failed(),
+    }
+
+
+# What is under the overlays: a bind of the root alone shows it.
+sh("mount --bind / /mnt")
+base = {top: tree("/mnt" + top) for top in ("/usr", "/opt", "/etc")}
+sh("umount /mnt")
+at_boot()
+refreshes()
+ending()
+json.dump(facts, sys.stdout)
