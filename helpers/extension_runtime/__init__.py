@@ -1,1 +1,2 @@
+#  SPDX-License-Identifier: MIT
 """What acts: attaches images, merges them over /usr, /opt and /etc, and brings services up to date."""

@@ -14,7 +14,7 @@ import stat
 from extension_generator.errors import printable
 from extension_generator.names import name_problem
 
-from . import beneath, content, formats, host, image, loop, record, syscalls
+from . import beneath, content, formats, host, image, loop, mountinfo, record, syscalls
 from .beneath import ImageError
 from .record import Record as Record
 
@@ -114,10 +114,12 @@ def records(root: str) -> dict[str, Record]:
     """What became of each image of `root`, by extension; what was attached and is no longer mounted is left out."""
     run = _run(root)
     found = record.read_all(f"{run}/extensionctl/attached")
+    # Not os.path.ismount(): that does not know a bind within one file system.
+    mounted = {mount.path for mount in mountinfo.read().mounts.values()}
     return {
         name: became
         for name, became in found.items()
-        if became.state == "failed" or os.path.ismount(f"{run}/extension/{name}")
+        if became.state == "failed" or f"{run}/extension/{name}" in mounted
     }
 
 

@@ -1,3 +1,4 @@
+#  SPDX-License-Identifier: MIT
 """The one gateway through which commands are run: argument lists, never a shell, quoted whole when one fails."""
 
 from __future__ import annotations

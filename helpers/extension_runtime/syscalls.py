@@ -1,3 +1,4 @@
+#  SPDX-License-Identifier: MIT
 """The one module that makes system calls which Python itself does not offer.
 
 Every function raises OSError whose text names the call and, for file-system contexts, what the kernel logged.

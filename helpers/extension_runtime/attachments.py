@@ -1,0 +1,241 @@
+#  SPDX-License-Identifier: MIT
+"""Brings the attached images up to date: by PID 1 on the running machine, right here on another root.
+
+On the running machine each image is a mount unit, so that PID 1 decides on conditions, order and needs; a unit is
+only restarted when its image is another one than the one attached.
+"""
+
+from __future__ import annotations
+
+import os
+
+from extension_generator.errors import ExtensionError
+from extension_generator.escape import mount_unit
+
+from extension_runtime import attach, image, syscalls
+from extension_runtime.stack import Candidate
+from extension_runtime.state import Places
+from extension_runtime.steps import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from extension_generator.manifest import Manifest
+
+    from extension_runtime.record import Record
+
+_PROPERTIES = "Id,LoadState,ActiveState,ConditionResult,ConditionTimestampMonotonic,Result,WantedBy,RequiredBy"
+
+
+def current_identity(root: str, manifest: Manifest) -> str:
+    """The identity of the image that would be attached now, or "" when there is none."""
+    try:
+        with image.find(root or "/", manifest.image, manifest.classes) as picked:
+            return image.identity(picked.fd)
+    except ExtensionError:
+        return ""
+
+
+def is_current(root: str, manifest: Manifest, record: Record | None) -> bool:
+    """Whether what is attached is what would be attached now."""
+    return (
+        record is not None
+        and record.state != "failed"
+        and record.identity == current_identity(root, manifest)
+        and sorted(record.classes) == sorted(manifest.classes)
+    )
+
+
+class _Attach(Step):
+    """Shared by both ways of attaching: what was attached before is put back from the pinned layers."""
+
+    def __init__(self, name: str, text: str, places: Places, previous: Mapping[str, Mapping[str, Any]]) -> None:
+        super().__init__(name, text)
+        self._places = places
+        self._previous = previous
+        self._records: dict[str, str | None] = {}
+
+    def remember(self, names: Iterable[str]) -> None:
+        """Keep the records of `names` as they are."""
+        for name in names:
+            try:
+                with open(f"{self._places.attached}/{name}.json", encoding="ascii") as file:
+                    self._records[name] = file.read()
+            except FileNotFoundError:
+                self._records[name] = None
+
+    def undo(self) -> None:
+        for name, text in self._records.items():
+            layer = self._previous.get(name, {}).get("layer", "")
+            attach.detach(self._places.root, name)
+            if text is None:
+                continue
+            if layer and os.path.isdir(layer):
+                target = f"{self._places.extension}/{name}"
+                os.makedirs(target, 0o755, exist_ok=True)
+                tree = syscalls.open_tree(layer)
+                try:
+                    syscalls.move_mount(tree, target)
+                finally:
+                    os.close(tree)
+            with open(f"{self._places.attached}/{name}.json", "w", encoding="ascii") as file:
+                file.write(text)
+
+
+class AttachHere(_Attach):
+    """Attaches the image of one extension on a root whose PID 1 is not spoken to."""
+
+    def __init__(self, places: Places, manifest: Manifest, previous: Mapping[str, Mapping[str, Any]]) -> None:
+        super().__init__(f"attach:{manifest.name}", f"attach {manifest.name}: {manifest.image}", places, previous)
+        self._manifest = manifest
+
+    def do(self) -> None:
+        manifest = self._manifest
+        self.remember([manifest.name])
+        attach.attach(
+            attach.Request(
+                self._places.root,
+                manifest.name,
+                manifest.image,
+                manifest.classes,
+                manifest.mismatch,
+                manifest.noexec,
+                manifest.nosuid,
+            )
+        )
+
+
+class AttachUnits(_Attach):
+    """Starts and restarts mount units in one call; what becomes of each is asked afterwards."""
+
+    def __init__(
+        self,
+        places: Places,
+        verb: str,
+        names: Sequence[str],
+        previous: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        super().__init__(f"attach:{verb}", f"{verb} the mounts of {', '.join(names)}", places, previous)
+        self._verb = verb
+        self._names = names
+
+    def do(self) -> None:
+        from extension_runtime import commands
+
+        self.remember(self._names)
+        units = [mount_unit(name) for name in self._names]
+        commands.run(["systemctl", "reset-failed", "--", *units], check=False)
+        commands.run(["systemctl", self._verb, "--", *units], check=False, timeout=None)
+
+
+class Units:
+    """How PID 1 sees the mount units of some extensions."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        from extension_runtime import commands
+
+        self._by_name: dict[str, dict[str, str]] = {}
+        if names:
+            units = [mount_unit(name) for name in names]
+            shown = commands.run(["systemctl", "show", f"--property={_PROPERTIES}", "--", *units]).stdout
+            for name, block in zip(names, shown.strip("\n").split("\n\n"), strict=True):
+                pairs = (line.partition("=") for line in block.splitlines())
+                self._by_name[name] = {key: value for key, _equals, value in pairs}
+        targets = sorted({word for name in names for word in self._wanting(name)})
+        self._active: set[str] = set()
+        if targets:
+            shown = commands.run(["systemctl", "show", "--property=ActiveState", "--value", "--", *targets]).stdout
+            states = shown.split("\n\n")
+            self._active = {t for t, s in zip(targets, states, strict=True) if s.strip() in ("active", "activating")}
+
+    def _wanting(self, name: str) -> list[str]:
+        found = self._by_name[name]
+        return f"{found.get('WantedBy', '')} {found.get('RequiredBy', '')}".split()
+
+    def active(self, name: str) -> bool:
+        """Whether the image is attached by its unit."""
+        return self._by_name[name].get("ActiveState") in ("active", "reloading")
+
+    def loaded(self, name: str) -> bool:
+        """Whether PID 1 knows the unit."""
+        return self._by_name[name].get("LoadState") in ("loaded", "bad-setting", "error")
+
+    def wanted(self, name: str) -> bool:
+        """Whether something that is active, or about to be, asks for it."""
+        return any(word in self._active for word in self._wanting(name))
+
+    def held_back(self, manifest: Manifest, booting: bool) -> str:
+        """Why PID 1 has not even tried to attach it, or "" when it has."""
+        found = self._by_name[manifest.name]
+        if not self.loaded(manifest.name):
+            return "its unit is not loaded; run 'systemctl daemon-reload'"
+        if self.active(manifest.name) or found.get("ActiveState") == "failed":
+            return ""
+        if found.get("ConditionTimestampMonotonic", "0") != "0" and found.get("ConditionResult") == "no":
+            return f"a condition is not met: {', '.join(_conditions(manifest)) or 'see systemctl status of its mount'}"
+        if found.get("Result") not in ("success", ""):
+            return ""
+        if not booting and not self.wanted(manifest.name):
+            wanting = " ".join(manifest.wanted_by + manifest.required_by) or "nothing"
+            return f"not wanted by an active unit ([Install] names {wanting})"
+        return "PID 1 did not attach it: a unit that it needs failed, conflicts with it, or it was stopped"
+
+
+def _conditions(manifest: Manifest) -> list[str]:
+    return [f"{key}={value}" for key, value in manifest.unit if key.startswith("Condition")]
+
+
+def stale_names(root: str, known: Iterable[str]) -> list[str]:
+    """The extensions that are attached, but have no manifest any more or are masked."""
+    return sorted(set(attach.records(root)) - set(known))
+
+
+def detach(places: Places, names: Sequence[str]) -> None:
+    """Take off the images of `names`; what is merged keeps its own hold of them until the next merge."""
+    if not names:
+        return
+    if places.live:
+        from extension_runtime import commands
+
+        units = [mount_unit(name) for name in names]
+        commands.run(["systemctl", "stop", "--", *units], check=False)
+        commands.run(["systemctl", "reset-failed", "--", *units], check=False)
+    for name in names:
+        attach.detach(places.root, name)
+
+
+def candidates(places: Places, manifests: Sequence[Manifest], booting: bool) -> list[Candidate]:
+    """Each extension as it is attached now."""
+    records = attach.records(places.root)
+    if not places.live:
+        return [Candidate(manifest, records.get(manifest.name)) for manifest in manifests]
+    units = Units([manifest.name for manifest in manifests])
+    result = []
+    for manifest in manifests:
+        held_back = units.held_back(manifest, booting)
+        result.append(Candidate(manifest, None if held_back else records.get(manifest.name), held_back))
+    return result
+
+
+def steps(
+    places: Places, manifests: Sequence[Manifest], previous: Mapping[str, Mapping[str, Any]], always: bool
+) -> list[Step]:
+    """What has to be done so that the images which are attached are those that are there now."""
+    records = attach.records(places.root)
+    fresh = {
+        manifest.name: not always and is_current(places.root, manifest, records.get(manifest.name))
+        for manifest in manifests
+    }
+    if not places.live:
+        return [AttachHere(places, manifest, previous) for manifest in manifests if not fresh[manifest.name]]
+    units = Units([manifest.name for manifest in manifests])
+    restart = [name for name in fresh if units.active(name) and not fresh[name]]
+    start = [name for name in fresh if not units.active(name) and units.loaded(name) and units.wanted(name)]
+    found: list[Step] = []
+    if restart:
+        found.append(AttachUnits(places, "restart", restart, previous))
+    if start:
+        found.append(AttachUnits(places, "start", start, previous))
+    return found

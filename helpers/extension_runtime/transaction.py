@@ -1,0 +1,490 @@
+#  SPDX-License-Identifier: MIT
+"""Merge, refresh, unmerge and rollback: what is there, what it should be, the steps in between, and the new state.
+
+The steps are made one after the other while they are run, since what an image is shows only when it is attached; a
+dry run walks the same steps without running them, and takes every image for good.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from extension_generator import load
+from extension_generator import version as versions
+from extension_generator.errors import ExtensionError
+
+from extension_runtime import attach, attachments, hierarchy, mountinfo, overlay, stack, state, steps, upper
+from extension_runtime.record import Record
+from extension_runtime.stack import Candidate, Choice
+from extension_runtime.state import Places
+from extension_runtime.steps import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
+
+    from extension_generator.load import Plan
+
+    from extension_runtime.reaction import Reactions
+
+LOCK_TIMEOUT = 600.0  # seconds
+
+
+class TransactionError(ExtensionError):
+    """The verb failed; what was merged before still is."""
+
+
+class Result:
+    """What a verb did: `exit_code` as in extensionctl(1), `messages` and `steps` a line each."""
+
+    __slots__ = ("exit_code", "messages", "steps")
+
+    def __init__(self, exit_code: int, messages: list[str], steps: list[str]) -> None:
+        self.exit_code = exit_code
+        self.messages = messages
+        self.steps = steps
+
+
+class Commit(Step):
+    """Writes down what is merged now, for readers (state.json) and for units that assert it (merged/NAME)."""
+
+    def __init__(self, places: Places, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+        super().__init__("commit", f"write {places.state}")
+        self._places = places
+        self._old = old
+        self._new = new
+
+    def do(self) -> None:
+        state.write(self._places.root, dict(self._new))
+
+    def undo(self) -> None:
+        state.write(self._places.root, dict(self._old))
+
+
+class Mark(Step):
+    """Makes merged/NAME for each merged extension, which extension@NAME.service asserts."""
+
+    def __init__(self, places: Places, names: set[str]) -> None:
+        super().__init__("mark", "mark what is merged for extension@.service")
+        self._places = places
+        self._names = names
+        self._before: set[str] = set()
+
+    def do(self) -> None:
+        self._before = set(os.listdir(self._places.merged))
+        self._set(self._names)
+
+    def undo(self) -> None:
+        self._set(self._before)
+
+    def _set(self, wanted: set[str]) -> None:
+        present = set(os.listdir(self._places.merged))
+        for name in present - wanted:
+            os.unlink(f"{self._places.merged}/{name}")
+        for name in wanted - present:
+            os.close(os.open(f"{self._places.merged}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+class Transaction:
+    """One verb on one root, from the lock being taken to the state being written."""
+
+    def __init__(
+        self,
+        verb: str,
+        places: Places,
+        *,
+        dry_run: bool = False,
+        always: bool = False,
+        boot: bool = False,
+        log: Callable[[str], None] = lambda _text: None,
+        before: Callable[[Step], None] = lambda _step: None,
+    ) -> None:
+        self.verb = verb
+        self.places = places
+        self.dry_run = dry_run
+        self.always = always
+        self.boot = boot
+        self.before = before
+        self.messages: list[str] = []
+        self._log = log
+        self.state = state.read(places.root)
+        self.plan: Plan = load.load(places.root)
+        self.found = hierarchy.find_places(places)
+        self.choices: list[Choice] = []
+        self.changed = False
+        self.reactions: Reactions | None = None
+
+    # What was, and what is to be
+
+    @property
+    def previous(self) -> dict[str, Any]:
+        """The extensions of the last good merge, by name."""
+        return {name: item for name, item in self.state["extensions"].items() if item.get("layer")}
+
+    @property
+    def generation(self) -> int:
+        """The number of the merge that this makes, if it makes one."""
+        return int(self.state["generation"]) + 1
+
+    def nothing_to_merge(self) -> bool:
+        """Whether this root has neither manifests nor modes, and never had: then nothing is touched at all."""
+        settings = self.plan.settings
+        modes = {getattr(settings, name).mode for name in state.HIERARCHIES}
+        imports = any(getattr(settings, name).import_ for name in state.HIERARCHIES)
+        idle = not self.plan.extensions and not self.plan.broken and modes == {"auto"} and not imports
+        return (idle or not settings.enabled) and not self.state["generation"]
+
+    def run(self) -> Result:
+        """Do the verb.  Raises ExtensionError when it failed; what was merged before still is."""
+        if self.verb in ("merge", "refresh", "unmerge") and self.nothing_to_merge():
+            return Result(0, ["no extensions"], [])
+        if self.dry_run:
+            for place in self.found.values():
+                place.look()
+            texts = [step.text for step in self._steps()]
+            return Result(self._exit_code(), [*self.messages, *([] if self.changed else ["nothing to do"])], texts)
+        hierarchy.Workshop(self.places).do()
+        with state.Lock(self.places, LOCK_TIMEOUT):
+            self.state = state.read(self.places.root)
+            hierarchy.recover(self.places, self.found, self._used_layers())
+            return self._execute()
+
+    def _execute(self) -> Result:
+        texts: list[str] = []
+
+        def recorded() -> Iterator[Step]:
+            for step in self._steps():
+                texts.append(step.text)
+                yield step
+
+        try:
+            steps.execute(recorded(), self.before, self._log)
+        except ExtensionError as error:
+            self._failed(str(error))
+            raise
+        except OSError as error:
+            self._failed(str(error))
+            raise TransactionError(f"{self.verb}: {error.strerror or error}; nothing was changed") from None
+        finally:
+            self._close()
+        self._finish()
+        if not self.changed:
+            self.messages.insert(0, "nothing has changed")
+        return Result(self._exit_code(), self.messages, texts)
+
+    def _failed(self, reason: str) -> None:
+        """Note a failure in the state, next to what is still merged."""
+        self.state["last"] = {"verb": self.verb, "result": "failed", "reason": reason, "when": int(time.time())}
+        try:
+            state.write(self.places.root, self.state)
+        except ExtensionError as error:
+            self._log(str(error))
+        hierarchy.recover(self.places, self.found, self._used_layers())
+
+    def _exit_code(self) -> int:
+        return 3 if any(choice.left_out for choice in self.choices) else 0
+
+    # The steps
+
+    def _steps(self) -> Iterator[Step]:
+        settings = self.plan.settings
+        if self.verb == "unmerge" or not settings.enabled:
+            self.choices = [
+                Choice(manifest.name, stack.NONE, stack.entry(manifest, "ready", self._not_merged_reason()))
+                for manifest in self.plan.extensions
+            ]
+            wanted = stack.unmerged(settings, self.found)
+        elif self.verb == "rollback":
+            self.choices = self._previous_choices()
+            wanted = stack.hierarchies(self.choices, settings, self.found)
+        else:
+            yield from self._attach_steps()
+            self.choices = self._choose()
+            yield from self._pin_steps()
+            yield from self._base_steps(stack.hierarchies(self.choices, settings, self.found))
+            if not self.dry_run:
+                self._leave_out_unstackable()
+            wanted = stack.hierarchies(self.choices, settings, self.found)
+        yield from self._hierarchy_steps(wanted)
+
+    def _not_merged_reason(self) -> str:
+        if not self.plan.settings.enabled:
+            return "extensions=0 on the kernel command line"
+        return "not merged; 'extensionctl merge' merges it"
+
+    def _attach_steps(self) -> Iterator[Step]:
+        if not self.boot:
+            yield from attachments.steps(self.places, self.plan.extensions, self.previous, self.always)
+
+    def _choose(self) -> list[Choice]:
+        if self.dry_run:
+            return stack.choose(self._predicted(), self.previous)
+        found = attachments.candidates(self.places, self.plan.extensions, self.boot)
+        choices = stack.choose(found, self.previous)
+        for name, diagnostics in sorted(self.plan.broken.items()):
+            self._place_broken(choices, name, str(diagnostics[0]))
+        if self.always:
+            for choice in choices:
+                if choice.source == stack.KEEP:
+                    choice.source = stack.NEW
+        return choices
+
+    def _predicted(self) -> list[Candidate]:
+        """The candidates as they would be if every image that is to be attached were good."""
+        found = attachments.candidates(self.places, self.plan.extensions, self.boot)
+        records = attach.records(self.places.root)
+        for candidate in found:
+            manifest = candidate.manifest
+            record = records.get(manifest.name)
+            identity = attachments.current_identity(self.places.root, manifest)
+            if identity and (self.always or not attachments.is_current(self.places.root, manifest, record)):
+                shown = [name for name in state.HIERARCHIES if (name == "etc") == ("confext" in manifest.classes)]
+                candidate.record = Record(
+                    manifest.name, "attached", "", manifest.image, "", identity, "", list(manifest.classes), shown
+                )
+                candidate.held_back = ""
+        return found
+
+    def _place_broken(self, choices: list[Choice], name: str, reason: str) -> None:
+        """A manifest that cannot be read leaves its extension as it was, at the place that its name gives."""
+        good = self.previous.get(name)
+        if good is None:
+            item = {"name": name, "state": "failed", "reason": reason, "image": "", "version": "", "identity": ""}
+            item.update({"classes": [], "hierarchies": [], "manifest": reason.partition(":")[0], "layer": ""})
+            choices.append(Choice(name, stack.NONE, item, left_out=True))
+            return
+        kept = dict(good, state="merged", reason=f"kept as it was, because its manifest is broken: {reason}")
+        position = next((i for i, other in enumerate(choices) if versions.compare(name, other.name) < 0), len(choices))
+        choices.insert(position, Choice(name, stack.LAST_GOOD, kept, left_out=True))
+
+    def _previous_choices(self) -> list[Choice]:
+        before = self.state["previous"]
+        if not before:
+            raise TransactionError("rollback: there is no earlier merge to go back to")
+        order = [name for item in before["hierarchies"].values() for name, _path in item["layers"]]
+        entries = before["extensions"]
+        ranked = sorted(entries, key=lambda name: order.index(name) if name in order else -1)
+        return [
+            Choice(name, stack.KEEP if entries[name]["layer"] else stack.NONE, dict(entries[name])) for name in ranked
+        ]
+
+    def _pin_steps(self) -> Iterator[Step]:
+        for choice in self.choices:
+            if choice.source == stack.NEW:
+                layer = f"{self.places.layers}/{self.generation}/{choice.name}"
+                choice.entry["layer"] = layer
+                yield hierarchy.Pin(choice.name, f"{self.places.extension}/{choice.name}", layer)
+
+    def _base_steps(self, wanted: list[stack.Hierarchy]) -> Iterator[Step]:
+        """Bind the bases that are not bound yet: of what is merged and, on the running machine, of all.
+
+        A service that starts before its hierarchy has an anchor cannot be brought up to date later.
+        """
+        merged = [item.name for item in wanted if item.merged]
+        table = mountinfo.read()
+        for item in wanted:
+            place = self.found[item.name]
+            if merged and (item.merged or self.places.live) and place.base_mount(table) is None:
+                yield hierarchy.Base(place)
+
+    def _leave_out_unstackable(self) -> None:
+        """Find the layers that no overlay takes, so that one of them does not keep the others from being merged."""
+        for name, place in self.found.items():
+            if place.base_mount(mountinfo.read()) is None:
+                continue
+            seen: dict[tuple[int, int], str] = {}
+            for choice in self.choices:
+                if choice.source != stack.NEW or name not in choice.entry["hierarchies"]:
+                    continue
+                problem = self._stacking_problem(place, f"{choice.entry['layer']}/{name}", seen, choice.name)
+                if problem:
+                    self._fall_back(choice, problem)
+
+    def _stacking_problem(
+        self, place: hierarchy.Place, path: str, seen: dict[tuple[int, int], str], name: str
+    ) -> str:
+        found = os.lstat(path)
+        twin = seen.setdefault((found.st_dev, found.st_ino), name)
+        if twin != name:
+            return f"its image is that of {twin}, too; an image can be stacked once"
+        if len(seen) > overlay.MAX_LOWERS:
+            return f"there are already {overlay.MAX_LOWERS} layers on {place.target}, which is all that an overlay takes"
+        try:
+            os.close(hierarchy.build(self.places, place, [path], 0))
+        except ExtensionError as error:
+            return str(error)
+        return ""
+
+    def _fall_back(self, choice: Choice, problem: str) -> None:
+        good = self.previous.get(choice.name)
+        choice.left_out = True
+        if good:
+            choice.source = stack.LAST_GOOD
+            choice.entry = dict(good, reason=f"kept at its last good version, because of the new one: {problem}")
+        else:
+            choice.source = stack.NONE
+            choice.entry = dict(choice.entry, state="failed", reason=problem, layer="")
+
+    def _hierarchy_steps(self, wanted: list[stack.Hierarchy]) -> Iterator[Step]:
+        todo = [item for item in wanted if self._differs(item)]
+        self.changed = bool(todo) or self._extensions_differ()
+        new = self._new_state(wanted, {item.name for item in todo})
+        if not todo:
+            yield Mark(self.places, self._merged_names())
+            yield Commit(self.places, self.state, new)
+            return
+        stages = []
+        # A mutable upper is in two overlays from its staging to its swap: that is kept short by staging it last.
+        for item in sorted(todo, key=lambda item: item.writable):
+            stage = hierarchy.Stage(self.places, self.found[item.name], item, self.generation)
+            stages.append(stage)
+            yield stage
+        yield from self._swap_steps(stages, new)
+
+    def _swap_steps(self, stages: list[hierarchy.Stage], new: dict[str, Any]) -> Iterator[Step]:
+        if self.places.live:
+            yield hierarchy.SpreadBack(self.found, self.places.staging)
+        yield from self._before_swap(new)
+        swaps = [hierarchy.Swap(stage, self._log) for stage in stages]
+        self._stages, self._swaps = stages, swaps
+        yield from swaps
+        if self.places.live:
+            yield hierarchy.SpreadOut(self.found, self.places.staging, self._note)
+        yield Mark(self.places, self._merged_names())
+        yield from self._after_swap()
+        yield Commit(self.places, self.state, new)
+
+    _stages: list[hierarchy.Stage] = []
+    _swaps: list[hierarchy.Swap] = []
+
+    def _before_swap(self, new: dict[str, Any]) -> Iterator[Step]:
+        if self.places.live and not self.dry_run:
+            from extension_runtime.reaction import Reactions
+
+            self.reactions = Reactions(self, self.state, new)
+            yield from self.reactions.before()
+
+    def _after_swap(self) -> Iterator[Step]:
+        if self.reactions is not None:
+            yield from self.reactions.after()
+
+    def _close(self) -> None:
+        for stage in self._stages:
+            stage.close()
+        for swap in self._swaps:
+            swap.close()
+
+    # The state
+
+    def _differs(self, item: stack.Hierarchy) -> bool:
+        """Whether what is mounted is something else than what is wanted."""
+        place = self.found[item.name]
+        recorded = self.state["hierarchies"].get(item.name, {})
+        if not item.merged and not recorded.get("merged") and not place.generation:
+            return place.found is None and place.base_mount(mountinfo.read()) is not None
+        if self.always or place.generation != recorded.get("generation", 0):
+            return True
+        return bool(item.spec() != recorded.get("spec"))
+
+    def _extensions_differ(self) -> bool:
+        return {c.name: c.entry for c in self.choices} != {
+            name: item for name, item in self.state["extensions"].items() if item["state"] != "masked"
+        }
+
+    def _merged_names(self) -> set[str]:
+        return {choice.name for choice in self.choices if choice.source != stack.NONE}
+
+    def _note(self, text: str) -> None:
+        self.messages.append(text)
+        self._log(text)
+
+    def _new_state(self, wanted: list[stack.Hierarchy], todo: set[str]) -> dict[str, Any]:
+        now = int(time.time())
+        entries = {choice.name: choice.entry for choice in self.choices}
+        for name, path in self.plan.masked.items():
+            item = {"name": name, "state": "masked", "reason": f"masked by {path}", "image": "", "version": ""}
+            item.update({"identity": "", "classes": [], "hierarchies": [], "manifest": path, "layer": ""})
+            entries[name] = item
+        new = {
+            "format": state.FORMAT,
+            "generation": self.generation if todo else self.state["generation"],
+            "when": now if todo else self.state["when"],
+            "extensions": entries,
+            "hierarchies": {item.name: self._hierarchy_state(item, item.name in todo) for item in wanted},
+            "previous": self.state["previous"],
+            "last": {"verb": self.verb, "result": "done" if todo else "unchanged", "reason": "", "when": now},
+            "stale": self.state["stale"],
+        }
+        if todo:
+            kept = ("generation", "when", "hierarchies", "extensions")
+            before = {key: self.state[key] for key in kept} if self.state["generation"] else None
+            new["previous"] = None if self.verb == "rollback" else before
+        return new
+
+    def _hierarchy_state(self, item: stack.Hierarchy, changed: bool) -> dict[str, Any]:
+        recorded = self.state["hierarchies"].get(item.name, {})
+        generation = self.generation if changed and item.merged else 0 if changed else recorded.get("generation", 0)
+        return {
+            "target": self.found[item.name].target,
+            "mode": item.mode,
+            "merged": item.merged,
+            "writable": item.writable,
+            "upper": item.upper if item.writable and item.mode == "persistent" else "",
+            "layers": [list(layer) for layer in item.layers],
+            "generation": generation,
+            "spec": item.spec(),
+        }
+
+    def _used_layers(self) -> set[str]:
+        entries = [*self.state["extensions"].values()]
+        if self.state["previous"]:
+            entries += self.state["previous"]["extensions"].values()
+        return {item["layer"] for item in entries if item.get("layer")}
+
+    def _finish(self) -> None:
+        """What can only be done, or fail, without consequence for what is merged now."""
+        self.state = state.read(self.places.root)
+        hierarchy.remove_layers(self.places, self._used_layers())
+        for name, item in self.state["hierarchies"].items():
+            if item["generation"]:
+                for parent in self._uppers(name, item):
+                    upper.remove_old_work(parent, item["generation"])
+        known = [manifest.name for manifest in self.plan.extensions] + list(self.plan.broken)
+        attachments.detach(self.places, attachments.stale_names(self.places.root, known))
+        if self.verb == "unmerge" and not self.places.live:
+            self._dismantle()
+
+    def _uppers(self, name: str, item: Mapping[str, Any]) -> list[str]:
+        if item["mode"] == "persistent" and item["upper"]:
+            return [upper.resolve(self.places, item["upper"], name)]
+        return [f"{self.places.upper}/{name}/upper"]
+
+    def _dismantle(self) -> None:
+        """Leave no mount behind on a root whose PID 1 is not spoken to."""
+        state.write(self.places.root, dict(self.state, previous=None))
+        hierarchy.dismantle(self.places, self.found)
+        attachments.detach(self.places, sorted(attach.records(self.places.root)))
+
+
+def run(
+    verb: str,
+    root: str,
+    *,
+    dry_run: bool = False,
+    always: bool = False,
+    boot: bool = False,
+    log: Callable[[str], None] = lambda _text: None,
+    before: Callable[[Step], None] = lambda _step: None,
+) -> Result:
+    """Do `verb` (merge, refresh, unmerge or rollback) on `root` ("" is the running machine).
+
+    `boot`: PID 1 has attached the images already.  `before` is called with each step.  Raises ExtensionError when it
+    failed, with what was merged before still in place.
+    """
+    places = Places(root)
+    if os.geteuid() != 0 and not dry_run:
+        raise TransactionError(f"{verb}: needs root")
+    transaction = Transaction(verb, places, dry_run=dry_run, always=always, boot=boot, log=log, before=before)
+    return transaction.run()

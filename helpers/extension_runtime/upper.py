@@ -1,0 +1,138 @@
+#  SPDX-License-Identifier: MIT
+"""The upper and work folders of a mutable hierarchy: found, checked, made; what an overlay would refuse is said here."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from extension_runtime import mountinfo, syscalls
+from extension_runtime.overlay import OverlayError
+from extension_runtime.state import Places, folder
+
+DEFAULT_PARENT = "/var/lib/extensions.mutable"
+
+
+def ephemeral(places: Places, hierarchy: str, base: str) -> str:
+    """The upper of an ephemeral hierarchy, below /run, made with the mode and owner of the folder `base`."""
+    parent = f"{places.upper}/{hierarchy}"
+    folder(places.upper)
+    folder(parent)
+    upper = f"{parent}/upper"
+    if not os.path.isdir(upper):
+        _make_like(upper, base)
+    _check_file_system(upper, hierarchy)
+    return upper
+
+
+def persistent(places: Places, hierarchy: str, configured: str, base: str) -> str:
+    """The upper that the settings name, as a real path below the root; the default one is made when it is missing.
+
+    Raises OverlayError, with what to do, when an overlay cannot use it.
+    """
+    if configured == f"{DEFAULT_PARENT}/{hierarchy}":
+        _make_default(places, hierarchy, base)
+    upper = resolve(places, configured, hierarchy)
+    found, wanted = os.stat(upper), os.stat(base)
+    if (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) != (
+        stat.S_IMODE(wanted.st_mode),
+        wanted.st_uid,
+        wanted.st_gid,
+    ):
+        raise OverlayError(
+            f"{upper}: mode {stat.S_IMODE(found.st_mode):o} and owner {found.st_uid}:{found.st_gid} would become those "
+            f"of /{hierarchy}; give it mode {stat.S_IMODE(wanted.st_mode):o} and owner {wanted.st_uid}:{wanted.st_gid}"
+        )
+    _check_file_system(upper, hierarchy)
+    return upper
+
+
+def resolve(places: Places, configured: str, hierarchy: str) -> str:
+    """The real path of the folder `configured`, links resolved inside the root.  Raises OverlayError."""
+    try:
+        root = os.open(places.root or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fd = syscalls.openat2(configured, os.O_PATH | os.O_DIRECTORY, syscalls.RESOLVE_IN_ROOT, root)
+        finally:
+            os.close(root)
+    except OSError as error:
+        raise OverlayError(
+            f"{places.root}{configured}: the upper folder of /{hierarchy} cannot be used: {os.strerror(error.errno or 0)}; "
+            f"make it, or name another with Upper= in extensions.conf"
+        ) from None
+    path = os.readlink(f"/proc/self/fd/{fd}")
+    os.close(fd)
+    return path
+
+
+def _make_default(places: Places, hierarchy: str, base: str) -> None:
+    parent = f"{places.root}{DEFAULT_PARENT}"
+    path = f"{parent}/{hierarchy}"
+    try:
+        if not os.path.lexists(path):
+            os.makedirs(parent, 0o755, exist_ok=True)
+            _make_like(path, base)
+    except OSError as error:
+        raise OverlayError(f"{path}: cannot be made: {error.strerror}") from None
+
+
+def _make_like(path: str, base: str) -> None:
+    like = os.stat(base)
+    os.mkdir(path, 0o700)
+    os.chown(path, like.st_uid, like.st_gid)
+    os.chmod(path, stat.S_IMODE(like.st_mode))
+
+
+def _check_file_system(upper: str, hierarchy: str) -> None:
+    if os.statvfs(upper).f_flag & os.ST_RDONLY:
+        raise OverlayError(f"{upper}: is on a read-only file system; the upper of /{hierarchy} must be writable")
+    mount = mountinfo.read().mounts[mountinfo.visible(upper)]
+    if mount.fstype == "overlay":
+        raise OverlayError(f"{upper}: is on an overlay, which cannot hold an upper; name another with Upper=")
+    if os.lstat(os.path.dirname(upper)).st_dev != os.lstat(upper).st_dev:
+        raise OverlayError(
+            f"{upper}: is a mount point, so that its work folder beside it would be on another file system; "
+            f"use a folder inside it as Upper="
+        )
+
+
+def work(upper: str, hierarchy: str, generation: int) -> str:
+    """Make and return the work folder of a generation, beside the upper.
+
+    One for each generation, because making an overlay clears its work folder, while the old one still writes there.
+    """
+    path = f"{os.path.dirname(upper)}/{_prefix(upper)}{generation}"
+    try:
+        remove_tree(path)
+        os.mkdir(path, 0o700)
+        probe = f"{path}/probe"
+        with open(probe, "wb", buffering=0) as file:
+            file.write(bytes(4096))
+        os.unlink(probe)
+    except OSError as error:
+        remove_tree(path)
+        raise OverlayError(f"{path}: the work folder of /{hierarchy} cannot be used: {error.strerror}") from None
+    return path
+
+
+def _prefix(upper: str) -> str:
+    return f".{os.path.basename(upper)}-work-"
+
+
+def remove_old_work(upper: str, generation: int) -> None:
+    """Remove the work folders of other generations, as far as nothing uses them any more."""
+    parent, prefix = os.path.dirname(upper), _prefix(upper)
+    try:
+        names = os.listdir(parent)
+    except OSError:
+        return
+    for name in names:
+        if name.startswith(prefix) and name[len(prefix) :].isdecimal() and int(name[len(prefix) :]) != generation:
+            remove_tree(f"{parent}/{name}")
+
+
+def remove_tree(path: str) -> None:
+    """Remove a folder with all that is in it, as far as that works; a missing one is fine."""
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=True)
