@@ -72,6 +72,9 @@ def attach(request: Request) -> Record:
     except ImageError as error:
         became.state = "skipped" if _skips(error, request) else "failed"
         became.reason = str(error)
+    except OSError as error:  # such as an unreadable directory on a damaged disk
+        became.state = "failed"
+        became.reason = printable(f"{error.filename or became.image}: {_text(error)}")
     try:
         _detach(target)
         if became.state == "skipped":

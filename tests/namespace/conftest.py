@@ -10,7 +10,6 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -82,16 +81,3 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if code != 0:
         pytest.fail(said or f"the test's process ended with status {code}", pytrace=False)
     return True
-
-
-@pytest.fixture
-def loops() -> Iterator[None]:
-    """Fail a test that leaves a loop device behind."""
-
-    def used() -> set[str]:
-        return {name for name in os.listdir("/sys/block") if os.path.exists(f"/sys/block/{name}/loop/backing_file")}
-
-    before = used()
-    yield
-    after = used() - before
-    assert not after, f"left loop devices behind: {sorted(after)}"
