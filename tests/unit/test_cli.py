@@ -452,10 +452,8 @@ def test_what_no_unit_stands_for_runs_in_a_transient_one(systemd: Pid1) -> None:
     assert cli.main(["refresh", "--always"]) == 0
     transient = [argv for argv in systemd.calls if argv[0] == "systemd-run"]
     helper = str(TOP / "helpers/extensions-merge")
-    assert [argv[argv.index("--") + 1 :] for argv in transient] == [
-        [helper, "rollback"],
-        [helper, "refresh", "--always"],
-    ]
+    arguments = [argv[argv.index("--") + 1 :] for argv in transient]
+    assert arguments == [[helper, "rollback"], [helper, "refresh", "--always"]]
 
 
 def test_a_change_needs_root_and_systemd(

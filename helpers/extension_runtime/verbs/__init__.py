@@ -30,6 +30,13 @@ class Options:
     verb: str = "status"
 
 
+def may_read(folder: str) -> bool:
+    """Whether this user may read what `folder` holds, or it is not there."""
+    import os
+
+    return not os.path.isdir(folder) or os.access(folder, os.R_OK | os.X_OK, effective_ids=True)
+
+
 def note(text: str) -> None:
     """One line on standard error that is no error."""
     import sys

@@ -9,7 +9,7 @@ import sys
 from extension_generator.errors import ExtensionError, printable
 
 from extension_runtime import table
-from extension_runtime.verbs import DONE, FAILED, LEFT_OUT, Options, pid1
+from extension_runtime.verbs import DONE, FAILED, LEFT_OUT, Options, may_read, pid1
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ def plan(options: Options) -> int:
     """Print the order of layers and the steps of a refresh; takes none."""
     from extension_generator import load
 
-    from extension_runtime import transaction
-
-    result = transaction.run("refresh", options.root, dry_run=True)
+    result = _transact(options, "refresh", dry_run=True)
     order = [m.name for m in load.load(options.root).extensions]
     if options.json != "off":
         found = {"layers": order[::-1], "steps": result.steps, "messages": result.messages}
@@ -78,14 +76,22 @@ def rollback(options: Options) -> int:
 
 def _here(options: Options) -> int:
     """Do the verb in this process, or only print its steps."""
-    from extension_runtime import transaction
-
-    result = transaction.run(options.verb, options.root, dry_run=options.dry_run, always=options.always)
+    result = _transact(options, options.verb, dry_run=options.dry_run)
     if options.json != "off":
         found = {"exit_code": result.exit_code, "messages": result.messages, "steps": result.steps}
         return _print(result.exit_code, [table.json_text(found, options.json)])
     steps = _steps(result) if options.dry_run else []
     return _print(result.exit_code, [*steps, *_messages(result)])
+
+
+def _transact(options: Options, verb: str, *, dry_run: bool) -> Result:
+    """Run the transaction in this process.  Raises ExtensionError, also for an ordinary user."""
+    from extension_runtime import state, transaction
+
+    folder = state.Places(options.root).run
+    if not may_read(folder) or (not dry_run and os.geteuid() != 0):
+        raise ExtensionError(f"{options.verb} needs root, for what is merged is kept in {folder}; use sudo")
+    return transaction.run(verb, options.root, dry_run=dry_run, always=options.always)
 
 
 def _steps(result: Result) -> list[str]:

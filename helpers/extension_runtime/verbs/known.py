@@ -13,7 +13,7 @@ from extension_generator.escape import mount_unit, service_unit
 from extension_generator.names import SUFFIX, name_problem
 
 from extension_runtime import attach, host, image, state
-from extension_runtime.verbs import pid1, probe
+from extension_runtime.verbs import may_read, pid1, probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Known:
         found.hierarchies = tuple(record.hierarchies)
         if record.state != "attached":
             return found.is_(record.state, record.reason)
-        if merged is not None and merged["state"] in ("failed", "skipped"):
+        if merged is not None and merged["reason"]:
             return found.is_(merged["state"], merged["reason"])
         return found.is_("ready", "attached, but not merged; extensionctl refresh merges it")
 
@@ -196,12 +196,11 @@ def gather(root: str) -> Known:
     """All facts about `root`.  Raises ExtensionError when they cannot be read, below a root also for lack of rights."""
     plan = load.load(root)
     places = state.Places(root)
-    there = os.path.isdir(places.run)
-    readable = not there or os.access(places.run, os.R_OK | os.X_OK, effective_ids=True)
+    readable = may_read(places.run)
     if not readable and root:
         raise ExtensionError(f"{places.run}: readable by its owner only; use sudo")
     merge = state.read(root) if readable else state.empty()
-    records = attach.records(root) if there and readable else {}
+    records = attach.records(root) if os.path.isdir(places.run) and readable else {}
     units: dict[str, dict[str, str]] = {}
     if not root:
         names = [m.name for m in plan.extensions]
