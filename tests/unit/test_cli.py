@@ -397,7 +397,7 @@ class Pid1:
             wanted = argv[2].removeprefix("--property=").split(",")
             have = self.properties | {"InvocationID": f"i{self.invocations}"}
             text = "".join(f"{key}={have.get(key, '')}\n" for key in wanted)
-            return commands.Completed(0, "\n".join([text] * len(argv[4:])), "")
+            return commands.Completed(0, "\n".join([text] * (len(argv) - argv.index("--") - 1)), "")
         if argv[0] == "systemctl":
             self.invocations += 1
             return commands.Completed(self.returncode, "", "")

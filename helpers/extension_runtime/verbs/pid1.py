@@ -8,6 +8,7 @@ import os
 from extension_generator.errors import ExtensionError
 
 from extension_runtime import commands
+from extension_runtime.systemd import Systemd
 
 # A refresh may wait for many services; the units' own timeouts end it.
 NO_LIMIT = None
@@ -39,17 +40,8 @@ def show(units: list[str], properties: tuple[str, ...] = PROPERTIES) -> dict[str
     """Properties of `units`, by unit; {} when PID 1 cannot be asked."""
     if not units or not running():
         return {}
-    answer = commands.run(["systemctl", "show", f"--property={','.join(properties)}", "--", *units], check=False)
-    if answer.returncode != 0:
-        return {}
-    blocks = answer.stdout.strip("\n").split("\n\n")
-    if len(blocks) != len(units):
-        return {}
-    return {unit: dict(_pairs(block)) for unit, block in zip(units, blocks, strict=True)}
-
-
-def _pairs(block: str) -> list[tuple[str, str]]:
-    return [(key, value) for key, equals, value in (line.partition("=") for line in block.splitlines()) if equals]
+    found = Systemd(commands.run).show(units, properties)
+    return found if all(found.values()) else {}
 
 
 def object_path(unit: str) -> str:
