@@ -311,7 +311,7 @@ def test_explain(root: Root, capsys: pytest.CaptureFixture[str]) -> None:
         "Picked: /var/lib/extensions/one",
         "made for ID=fedora",
         "System: ID=debian VERSION_ID=12",
-        "Layer: 2 of 2: on top of two, topmost",
+        "Layer: by manifests: 2 of 2, on top of two, topmost",
         "Restart=a.service",
         "Rollback=no",
     ):
@@ -356,6 +356,19 @@ def test_another_root_is_changed_right_here(
     [(called, where, arguments)] = ran
     assert (called, where, arguments["dry_run"]) == (verb, str(root.path), False)
     assert capsys.readouterr().out == "a message\n"
+
+
+def test_what_was_left_out_is_told_with_the_reason(
+    root: Root, ran: list[tuple[str, str, dict[str, Any]]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root.manifest("lost")
+    root.manifest("old")
+    root.merged(old={"reason": "kept at 1.0"})
+    assert cli.main(["refresh", f"--root={root.path}"]) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "a message"
+    assert lines[1].startswith("left out: lost: lost: no such image")
+    assert lines[2] == "not updated: old: kept at 1.0"
 
 
 def test_a_dry_run_prints_the_steps(

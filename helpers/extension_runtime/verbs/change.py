@@ -13,6 +13,8 @@ from extension_runtime.verbs import DONE, FAILED, LEFT_OUT, Options, may_read, p
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from extension_runtime.transaction import Result
 
 MERGE_UNIT = "extensions-merge.service"
@@ -78,10 +80,10 @@ def _here(options: Options) -> int:
     """Do the verb in this process, or only print its steps."""
     result = _transact(options, options.verb, dry_run=options.dry_run)
     if options.json != "off":
-        found = {"exit_code": result.exit_code, "messages": result.messages, "steps": result.steps}
-        return _print(result.exit_code, [table.json_text(found, options.json)])
-    steps = _steps(result) if options.dry_run else []
-    return _print(result.exit_code, [*steps, *_messages(result)])
+        return _say(options, result.exit_code, result.messages, result.steps)
+    if options.dry_run:
+        return _print(result.exit_code, [*_steps(result), *_messages(result)])
+    return _say(options, result.exit_code, result.messages)
 
 
 def _transact(options: Options, verb: str, *, dry_run: bool) -> Result:
@@ -114,10 +116,22 @@ def _print(code: int, lines: list[str]) -> int:
     return code
 
 
-def _say(options: Options, code: int, messages: list[str]) -> int:
+def _say(options: Options, code: int, messages: Sequence[str], steps: Sequence[str] = ()) -> int:
+    """Print what a verb left to say, with what it left out and why, and return `code`."""
     if options.json != "off":
-        return _print(code, [table.json_text({"exit_code": code, "messages": messages, "steps": []}, options.json)])
-    return _print(code, [printable(message) for message in messages])
+        found = {"exit_code": code, "messages": list(messages), "steps": list(steps)}
+        return _print(code, [table.json_text(found, options.json)])
+    left_out = _left_out(options.root) if code == LEFT_OUT else []
+    return _print(code, [printable(message) for message in [*messages, *left_out]])
+
+
+def _left_out(root: str) -> list[str]:
+    """What is behind the exit status 3."""
+    from extension_runtime.verbs import known
+
+    extensions = known.gather(root).extensions()
+    failed = [f"left out: {e.name}: {e.reason}" for e in extensions if e.state == "failed"]
+    return failed + [f"not updated: {e.name}: {e.reason}" for e in extensions if e.state == "merged" and e.reason]
 
 
 def _property(unit: str, name: str) -> str:

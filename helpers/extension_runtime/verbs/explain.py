@@ -10,7 +10,7 @@ from extension_generator.errors import ExtensionError
 from extension_generator.escape import mount_unit, service_unit
 
 from extension_runtime import host, image, table
-from extension_runtime.verbs import DONE, Options, known, note, pid1, probe
+from extension_runtime.verbs import DONE, Options, known, note, pid1, probe, status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,13 +130,24 @@ def describe(system: host.Host) -> str:
 
 
 def _layer(facts: known.Known, extension: known.Extension) -> Facts:
-    """Its place among the layers, as the next refresh would have it."""
-    order = [m.name for m in facts.plan.extensions]
-    place = order.index(extension.name)
+    """Its place among the layers of each hierarchy; while it is not merged, among all manifests."""
+    if extension.state == "merged":
+        orders = {f"/{h}: ": status.layers(facts, h)[::-1] for h in extension.hierarchies}
+    else:
+        orders = {"by manifests: ": [m.name for m in facts.plan.extensions]}
+    return {
+        "Layer": [where + _place(extension.name, order) for where, order in orders.items() if extension.name in order]
+    }
+
+
+def _place(name: str, order: list[str]) -> str:
+    """Where `name` is in `order`, lowest first."""
+    place = order.index(name)
+    if len(order) == 1:
+        return "the only one"
     below = f"on top of {order[place - 1]}" if place else "lowest"
     above = f"below {order[place + 1]}" if place + 1 < len(order) else "topmost"
-    where = " ".join(f"/{hierarchy}" for hierarchy in extension.hierarchies)
-    return {"Layer": [f"{place + 1} of {len(order)}: {below}, {above}{f'; on {where}' if where else ''}"]}
+    return f"{place + 1} of {len(order)}, {below}, {above}"
 
 
 def _reload(manifest: Manifest) -> list[str]:

@@ -28,7 +28,7 @@ def status(options: Options) -> int:
 
 
 def summary(facts: known.Known) -> dict[str, Any]:
-    """What `status` says, as data.  `merged` and `writable` of a hierarchy are None when they cannot be known."""
+    """What `status` says, as data.  `writable` is None where nothing is merged, `merged` where nobody may know."""
     extensions = facts.extensions()
     counts = dict.fromkeys(("merged", "ready", "skipped", "failed", "masked"), 0)
     for extension in extensions:
@@ -54,7 +54,7 @@ def _hierarchy(facts: known.Known, name: str) -> dict[str, Any]:
         "mode": now.get("mode", settings.mode),
         "configured": settings.mode,
         "merged": merged,
-        "writable": now.get("writable") if facts.readable else None,
+        "writable": now.get("writable", False) if merged else None,
         "upper": now.get("upper", ""),
         "layers": layers(facts, name) if merged else [],
     }
@@ -95,8 +95,7 @@ def _hierarchy_lines(hierarchy: dict[str, Any], readable: bool) -> list[str]:
     if hierarchy["writable"] and hierarchy["upper"]:
         mode += f", writes go to {hierarchy['upper']}"
     if not hierarchy["merged"]:
-        writable = hierarchy["writable"]
-        return [f"not merged{'' if writable is None else ', writable' if writable else ', read-only'} ({mode})"]
+        return [f"not merged ({mode})"]
     access = "writable" if hierarchy["writable"] else "read-only"
     return [f"merged, {access} ({mode})", " > ".join(hierarchy["layers"]) or "no layers"]
 
