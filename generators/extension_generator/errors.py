@@ -12,10 +12,13 @@ def printable(text: str) -> str:
     """`text` with control characters and undecodable bytes written as \\xNN, so that it stays one line of a log."""
     if text.isprintable():
         return text
-    return "".join(
-        char if char.isprintable() else "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
-        for char in text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
-    )
+    return "".join(char if char.isprintable() else _hex(char) for char in text)
+
+
+def _hex(char: str) -> str:
+    undecodable = "\udc80" <= char <= "\udcff"
+    data = char.encode("utf-8", "surrogateescape" if undecodable else "surrogatepass")
+    return "".join(f"\\x{byte:02x}" for byte in data)
 
 
 class Diagnostic:

@@ -6,11 +6,12 @@ from __future__ import annotations
 import os
 import sys
 
+from . import DIRECTORIES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DIRECTORIES = ("/etc/extensions.d", "/run/extensions.d", "/usr/local/lib/extensions.d", "/usr/lib/extensions.d")
 HELP = """\
 extensions-generator NORMAL [EARLY LATE]
 extensions-generator --dry-run

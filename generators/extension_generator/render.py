@@ -67,9 +67,12 @@ def extension(item: Manifest, out: Output) -> None:
     for folder, targets in (("wants", item.wanted_by), ("requires", item.required_by)):
         for target in targets:
             other = referred(target)
-            place = f"{mount_unit(other) if other else target}.{folder}"
-            out[f"{place}/{mount}"] = Link(f"../{mount}")
-            out[f"{place}/{service}"] = Link(STATIC)
+            if other:
+                out[f"{mount_unit(other)}.{folder}/{mount}"] = Link(f"../{mount}")
+                continue
+            # Never a mount in .requires/: its restart in a refresh would take the other unit down.
+            out[f"{target}.wants/{mount}"] = Link(f"../{mount}")
+            out[f"{target}.{folder}/{service}"] = Link(STATIC)
 
 
 def mount_text(item: Manifest) -> str:

@@ -6,11 +6,11 @@ from __future__ import annotations
 import errno
 import os
 
-from . import tree
+from . import DIRECTORIES, tree
 from .errors import Diagnostic, ManifestError
 
-DIRECTORIES = ("/etc/extensions.d", "/run/extensions.d", "/usr/local/lib/extensions.d", "/usr/lib/extensions.d")
-"""First wins, as in systemd.unit(5)."""
+
+__all__ = ["DIRECTORIES", "Found", "find", "texts"]
 
 
 class Found:
