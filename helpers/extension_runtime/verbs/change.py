@@ -52,6 +52,9 @@ def unmerge(options: Options) -> int:
     if options.dry_run or options.root:
         return _here(options)
     pid1.require_running("unmerge")
+    if _property(MERGE_UNIT, "ActiveState") != "active":
+        # A refresh merges, too, and does not need that unit: stopping it would do nothing.
+        return _transient(options, ["unmerge"])
     return _unit(options, "stop", MERGE_UNIT)
 
 
@@ -147,14 +150,14 @@ def _unit(options: Options, action: str, unit: str) -> int:
         raise ExtensionError(f"PID 1 does not know {unit}; run make install, then systemctl daemon-reload")
     ran = action == "stop" or after.get("InvocationID", "") != before
     lines = pid1.log_of(after.get("InvocationID", "") if ran else "")
+    if ran and action == "start" and after.get("ExecMainStatus") == str(LEFT_OUT):
+        return _say(options, LEFT_OUT, lines)
+    if ended.returncode == 0:
+        return _say(options, DONE, lines)
     if not ran:
         # It never started: what systemctl said is all there is to say.
-        lines = ended.stderr.splitlines()
-    if ended.returncode == 0:
-        code = LEFT_OUT if after.get("ExecMainStatus") == str(LEFT_OUT) and action == "start" else DONE
-        return _say(options, code, lines)
-    code = LEFT_OUT if ran and after.get("ExecMainStatus") == str(LEFT_OUT) else FAILED
-    return _say(options, code, [*lines, f"{unit}: {after.get('Result') or 'failed'}; see systemctl status {unit}"])
+        return _say(options, FAILED, ended.stderr.splitlines())
+    return _say(options, FAILED, [*lines, f"{unit}: {after.get('Result') or 'failed'}; see systemctl status {unit}"])
 
 
 def _transient(options: Options, arguments: list[str]) -> int:

@@ -147,6 +147,8 @@ class Known:
             return self._recorded(found, record, merged)
         if self.units.get(service_unit(manifest.name), {}).get("ActiveState") == "active" and not self.readable:
             return found.is_("merged", "")
+        if properties.get("ActiveState") == "active" and not self.readable:
+            return found.is_("ready", "attached, and not merged as far as units tell")
         if properties.get("ActiveState") == "failed":
             return found.is_("failed", f"{unit} failed ({properties.get('Result', '')}); see journalctl --unit={unit}")
         return self._look(found, manifest)
@@ -189,7 +191,7 @@ def unmet(unit: str, properties: dict[str, str]) -> str:
     if not failed:
         return f"a condition of {unit} was not met; see systemctl status {unit}"
     # Of "|" conditions one is enough: that all are named means that none was met.
-    return f"condition {' and '.join(failed)} was not met"
+    return f"condition{'s' if len(failed) > 1 else ''} not met: {', '.join(failed)}"
 
 
 def gather(root: str) -> Known:
