@@ -22,6 +22,7 @@ PYTHON ?= /usr/bin/python3
 
 CACHE := $(shell tests/prepare where)
 SUITES ?= bookworm trixie sid
+export SUITES
 VENV = $(CACHE)/venv
 JOBS ?= 2
 

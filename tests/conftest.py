@@ -11,6 +11,13 @@ import pytest
 CI = os.environ.get("CI") == "true"
 
 
+@pytest.fixture(scope="module", params=os.environ.get("SUITES", "bookworm trixie sid").split())
+def suite(request: pytest.FixtureRequest) -> str:
+    """The Debian suite that a machine is booted of: systemd 252, 257, 262; SUITES names fewer."""
+    name: str = request.param
+    return name
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep what shares a boot in one worker process, and begin with the boots, which take longest."""

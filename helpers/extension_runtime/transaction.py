@@ -446,6 +446,7 @@ class Transaction:
     def _finish(self) -> None:
         """What can only be done, or fail, without consequence for what is merged now."""
         self.state = state.read(self.places.root)
+        upper.remove_tree(self.places.staging)
         hierarchy.remove_layers(self.places, self._used_layers())
         for name, item in self.state["hierarchies"].items():
             if item["generation"]:

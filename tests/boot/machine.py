@@ -34,7 +34,8 @@ mount -t tmpfs -o size=4g,mode=755 tmpfs "$1"
 if mountpoint -q /sys/fs/cgroup; then umount -R /sys/fs/cgroup; fi
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 for i in $(seq 0 {LOOPS - 1}); do [ -e /dev/loop$i ] || mknod /dev/loop$i b 7 $i 2>/dev/null || :; done
-mkdir "$1/root"
+mkdir -p "$1/root" /run/systemd/nspawn
+mount -t tmpfs -o mode=755 tmpfs /run/systemd/nspawn
 cp -a "$2/." "$1/root/"
 make -s -C "$3" install DESTDIR="$1/root"
 echo ready

@@ -85,10 +85,17 @@ def refreshes() -> None:
     os.rmdir(f"{VERSIONS}/hello_3.0")
     ran = sh(RELOAD)
     scene("mended").update(ran=ran)
-    os.unlink("/var/lib/extensions/raw.raw")
-    os.unlink("/etc/extensions.d/raw.extension")
+    os.makedirs("/run/extensions.d")
+    os.rename("/boot-images/late", "/var/lib/extensions/late")
+    with open("/run/extensions.d/late.extension", "w", encoding="utf-8") as file:
+        file.write("[Extension]\nClass=sysext\n")
     ran = sh(RELOAD)
-    scene("removed").update(ran=ran, once=show("raw-once.service", "LoadState", "ActiveState"))
+    scene("dropped in").update(ran=ran, late=read("/opt/late/file"))
+    os.unlink("/run/extensions.d/late.extension")
+    os.unlink("/var/lib/extensions/raw.raw")
+    ran = sh(RELOAD)
+    scene("removed").update(ran=ran, late=read("/opt/late/file"))
+    facts["removed"]["once"] = show("raw-once.service", "LoadState", "ActiveState")
     ran = sh("systemctl reload extensions.target; " * 3)
     scene("again").update(ran=ran)
 
@@ -100,8 +107,16 @@ def ending() -> None:
     for path in ("/usr/x", "/opt/x", "/etc/x"):
         sh(f"rm -f {path}")
     facts["unmerged"]["difference"] = {top: difference(base[top], tree(top)) for top in base}
-    ran = sh("extensionctl merge")
+    for name in ("broken", "typo", "missing", "raw"):
+        os.unlink(f"/etc/extensions.d/{name}.extension")
+    ran = sh("systemctl daemon-reload && extensionctl merge")
     scene("merged again").update(ran=ran)
+    os.mkdir(f"{VERSIONS}/hello_3.0")
+    sh(RELOAD)
+    facts["cleared"] = {"before": failed()}
+    os.rmdir(f"{VERSIONS}/hello_3.0")
+    ran = sh(RELOAD)
+    facts["cleared"].update(ran=ran, after=failed())
     ran = sh("cd /boot-images/checkout && LIBDIR=/usr/lib/extensionctl BINDIR=/usr/bin DESTDIR= bash ./setup uninstall")
     left = sh("find /usr /run -xdev -name '*extension*' -not -path '/usr/lib/python*' -not -path '*/systemd-*'")["out"]
     facts["uninstalled"] = {
