@@ -154,7 +154,8 @@ def make_loop(path: Path) -> None:
         (make_loop, "cannot be read: Too many levels of symbolic links"),
         (lambda path: path.write_bytes(b"[Extension]\nImage=a\0\n"), "2: holds a NUL byte; write plain text"),
         (lambda path: path.write_bytes(b"[A]\n\n\xff=1\n"), "3: is not UTF-8; save the file in that encoding"),
-        (lambda path: path.write_bytes(b"#" * (tree.SIZE_MAX + 1)), "is larger than 1 MiB; that is no text for this program"),
+        (lambda path: path.write_bytes(b"#" * (tree.SIZE_MAX + 1)),
+         "is larger than 1 MiB; that is no text for this program"),
     ],
 )  # fmt: skip
 def test_what_is_no_text_is_told_once(tmp_path: Path, make: object, message: str) -> None:

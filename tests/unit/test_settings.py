@@ -56,7 +56,8 @@ def test_wrong_values_leave_the_default_and_the_rest() -> None:
 
 @pytest.mark.parametrize(
     ("cmdline", "enabled"),
-    [("", True), ("extensions=0", False), ("a extensions=no b", False), ("extensions", True), ("extensions=off extensions=1", True),
+    [("", True), ("extensions=0", False), ("a extensions=no b", False), ("extensions", True),
+     ("extensions=off extensions=1", True),
      ('"extensions=0"', False), ("extensions='0'", False), ("xextensions=0", True), ('quiet "a extensions=0"', True)],
 )  # fmt: skip
 def test_enabled(cmdline: str, enabled: bool) -> None:

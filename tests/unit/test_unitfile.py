@@ -23,7 +23,8 @@ def pairs(text: str) -> list[tuple[str, str, str, int]]:
         ("[A]\nk=v # no comment", [("A", "k", "v # no comment", 2)]),
         ("# c\n; c\n[A]\n  # c\nk=\n", [("A", "k", "", 5)]),
         ("[A]\nk=a=b", [("A", "k", "a=b", 2)]),
-        ("[A]\nk=1\nk=2\n[B]\nk=3\n[A]\nk=4", [("A", "k", "1", 2), ("A", "k", "2", 3), ("B", "k", "3", 5), ("A", "k", "4", 7)]),
+        ("[A]\nk=1\nk=2\n[B]\nk=3\n[A]\nk=4",
+         [("A", "k", "1", 2), ("A", "k", "2", 3), ("B", "k", "3", 5), ("A", "k", "4", 7)]),
         # continuation: by a blank, comments in between are dropped, the last line of the file may have it
         ("[A]\nk=a\\\nb\nl=c", [("A", "k", "a b", 2), ("A", "l", "c", 4)]),
         ("[A]\nk=a\\\n# comment\n ; comment\\\nb", [("A", "k", "a b", 2)]),
