@@ -60,8 +60,18 @@ def sign(a: int, b: int) -> int:
     return (a > b) - (a < b)
 
 
+class Rank:
+    """A sort key; functools.cmp_to_key() would bring in a dozen modules at boot."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __lt__(self, other: Rank) -> bool:
+        return compare(self.text, other.text) < 0
+
+
 def ordered(names: list[str]) -> list[str]:
     """`names` from oldest to newest; what compares equal is in plain text order."""
-    from functools import cmp_to_key
-
-    return sorted(sorted(names), key=cmp_to_key(compare))
+    return sorted(sorted(names), key=Rank)

@@ -45,7 +45,8 @@ def test_ordered_is_stable_over_input_order() -> None:
     st.lists(PIECES, min_size=1, max_size=6).map("".join),
 )
 def test_as_systemd(a: str, b: str) -> None:
-    done = subprocess.run(["systemd-analyze", "compare-versions", "--", a, b], capture_output=True, text=True, check=False)
+    command = ["systemd-analyze", "compare-versions", "--", a, b]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     sign = done.stdout.removeprefix(a).removesuffix(b + "\n").strip()
     assert sign in ("<", "==", ">"), done
     assert compare(a, b) == {"<": -1, "==": 0, ">": 1}[sign]
