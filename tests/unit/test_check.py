@@ -104,6 +104,16 @@ def test_dropins(folder: str, tmp_path: Path, check: Check) -> None:
     assert lines[0].startswith(f"{file}:2: ")
 
 
+def test_all_mistakes_of_an_action(tmp_path: Path, check: Check) -> None:
+    text = "[Trigger]\nPath=relative\nOn=never\n[Action]\nExec=true\nColour=red\n"
+    file = put(tmp_path / "a.action", text)
+    status, lines = check(file)
+    assert status == 1
+    assert [line.removeprefix(f"{file}:").partition(":")[0] for line in lines] == ["2", "3", "5", "6"]
+    assert check(put(file, "[Trigger]\nPath=/usr/lib/a/\n[Action]\nExec=/bin/true\n")) == (0, [])
+    assert "Path=" in check(put(file, "[Action]\nExec=/bin/true\n"))[1][0]
+
+
 def test_a_folder_of_manifests(tmp_path: Path, check: Check) -> None:
     put(tmp_path / "a.extension", "[Extension]\nClass=wrong\n")
     put(tmp_path / "extensions.conf", "[Etc]\nMode=x\n")
@@ -165,6 +175,7 @@ def test_everything_below_a_root(tmp_path: Path, check: Check, capsys: pytest.Ca
     put(tmp_path / "run/extensions.d/b.extension", "[Extension]\nAbove=c.extension\n")
     put(tmp_path / "run/extensions.d/c.extension", "[Extension]\nAbove=b.extension\n")
     put(tmp_path / "etc/extensions.d/extensions.conf", "[Opt]\nMode=x\n")
+    put(tmp_path / "usr/lib/extensions.d/z.action", "[Trigger]\nPath=a\nOn=b\n")
     status, lines = check(f"--root={tmp_path}")
     assert status == 1
     assert [line.partition(" ")[0] for line in lines if "warning" not in line] == [
@@ -172,6 +183,8 @@ def test_everything_below_a_root(tmp_path: Path, check: Check, capsys: pytest.Ca
         "/etc/extensions.d/a.extension:2:",
         "/etc/extensions.d/a.extension:3:",
         "/etc/extensions.d/extensions.conf:2:",
+        "/usr/lib/extensions.d/z.action:2:",
+        "/usr/lib/extensions.d/z.action:3:",
     ]
     assert any("warning" in line and "b" in line and "c" in line for line in lines)
     cli.main(["check", f"--root={tmp_path}", "--json=short"])

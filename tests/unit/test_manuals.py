@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from extension_generator import keys
-from extension_runtime import cli
+from extension_runtime import action, cli
 
 TOP = Path(__file__).resolve().parents[2]
 MAN = TOP / "man"
@@ -81,6 +81,13 @@ def test_settings_keys() -> None:
     assert keys_in(text["[REFRESH] SECTION"]) == refresh
     modes = next(key.kind for key in keys.SETTINGS if key.name == "Mode").removeprefix("choice:").split()
     assert [tag for tag in tags(body) if tag in modes] == modes
+
+
+@pytest.mark.parametrize("section", ["Trigger", "Action"])
+def test_action_keys(section: str) -> None:
+    known = {key for where, key in action.LISTS if where == section}
+    known |= {key for key in action.SINGLE if (key == "Boot") is (section == "Trigger")}
+    assert keys_in(sections("extension.5")[f"[{section}]"]) == known
 
 
 def verbs() -> dict[str, set[str]]:

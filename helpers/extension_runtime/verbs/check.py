@@ -9,18 +9,22 @@ from extension_generator import load, manifest, search, settings, tree, unitfile
 from extension_generator.errors import Diagnostic, ExtensionError, ManifestError, printable
 from extension_generator.names import SUFFIX, name_problem
 
-from extension_runtime import table
+from extension_runtime import action, table
 from extension_runtime.verbs import DONE, FAILED, Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from extension_generator.unitfile import Entry
 
     from extension_runtime.host import Host
 
+    Build = Callable[[str, str, list[Entry], list[Diagnostic]], object]
+
 SETTINGS = "extensions.conf"
 DROPIN = ".conf"
-SUFFIXES = (SUFFIX, ".action")
+BUILDERS: dict[str, Build] = {SUFFIX: manifest.build, action.SUFFIX: action.build}
 
 
 def check(options: Options) -> int:
@@ -58,16 +62,19 @@ def _system(options: Options) -> Host:
 def system_problems(root: str) -> list[Diagnostic]:
     """All mistakes in manifests and settings below `root`; paths are as seen inside it."""
     plan = load.load(root)
-    found = list(plan.diagnostics)
-    items, _ = search.find(root, SUFFIX)
-    for item in items:
-        if item.name in plan.broken:
-            try:
-                texts = search.texts(root, item)
-            except ManifestError:
-                continue
-            found += manifest_problems(item.name, item.path, texts)
-    found += action_problems(root)
+    _, of_actions = action.load(root)
+    found = [*plan.diagnostics, *of_actions]
+    # Those end at the first mistake of a file; a person wants to know all.
+    broken = {problem.path for problem in found if problem.severity == "error"}
+    for suffix, build in BUILDERS.items():
+        items, _ = search.find(root, suffix)
+        for item in items:
+            if not item.masked and not broken.isdisjoint([item.path, *(part.path for part in item.dropins)]):
+                try:
+                    texts = search.texts(root, item)
+                except ManifestError:
+                    continue
+                found += mistakes_of(build, item.name, item.path, texts)
     return unique(found)
 
 
@@ -77,25 +84,29 @@ def unique(problems: list[Diagnostic]) -> list[Diagnostic]:
     return [by_text[key] for key in sorted(by_text)]
 
 
-def manifest_problems(name: str, path: str, texts: list[tuple[str, str]]) -> list[Diagnostic]:
-    """All mistakes of one manifest given as (path, text) of it and its drop-ins, not just the first."""
+def mistakes_of(build: Build, name: str, path: str, texts: list[tuple[str, str]]) -> list[Diagnostic]:
+    """All mistakes, not just the first, of one manifest or action given as (path, text) of it and its drop-ins."""
     mistakes: list[ManifestError] = []
     entries: list[Entry] = []
     for part, text in texts:
         entries += unitfile.parse(text, part, mistakes)
     found = [mistake.diagnostic for mistake in mistakes]
+    left_out: set[str] = set()
     while True:
         warnings: list[Diagnostic] = []
         try:
-            manifest.build(name, path, entries, warnings)
+            build(name, path, entries, warnings)
             return found + warnings
         except ManifestError as error:
             wrong = error.diagnostic
-        found.append(wrong)
         # Once more without the wrong assignment, for what else there is.
         rest = [entry for entry in entries if (entry.path, entry.line) != (wrong.path, wrong.line)]
         if len(rest) == len(entries):
-            return found
+            # About the whole file: maybe just because of an assignment that was left out here.
+            follows = any(f"{key}=" in wrong.message for key in left_out)
+            return [*found, *warnings] if follows else [*found, wrong, *warnings]
+        found.append(wrong)
+        left_out.update(entry.key for entry in entries if entry not in rest)
         entries = rest
 
 
@@ -108,11 +119,6 @@ def settings_problems(path: str, text: str) -> list[Diagnostic]:
     return found
 
 
-def action_problems(root: str) -> list[Diagnostic]:
-    """All mistakes in .action files below `root`."""
-    return []
-
-
 def file_problems(path: str, system: Host) -> list[Diagnostic]:
     """All mistakes of one file of the command line, whatever kind of file it is."""
     path = path.rstrip("/") or "/"
@@ -121,13 +127,14 @@ def file_problems(path: str, system: Host) -> list[Diagnostic]:
     base = os.path.basename(path)
     folder = os.path.basename(os.path.dirname(os.path.abspath(path)))
     try:
-        if os.path.isdir(path) and any(entry.endswith(SUFFIX) for entry in os.listdir(path)):
-            inside = sorted(name for name in os.listdir(path) if name.endswith(SUFFIXES) or name == SETTINGS)
+        if os.path.isdir(path) and any(entry.endswith(tuple(BUILDERS)) for entry in os.listdir(path)):
+            inside = sorted(name for name in os.listdir(path) if name.endswith(tuple(BUILDERS)) or name == SETTINGS)
             return [problem for entry in inside for problem in file_problems(f"{path}/{entry}", system)]
-        if base.endswith(SUFFIX):
-            return _one_manifest(base.removesuffix(SUFFIX), path)
+        for suffix, build in BUILDERS.items():
+            if base.endswith(suffix):
+                return _one_file(build, base.removesuffix(suffix), path)
         if base.endswith(DROPIN) and folder.endswith("extension.d"):
-            return manifest_problems("any", path, [(path, _text(path))])
+            return mistakes_of(manifest.build, "any", path, [(path, _text(path))])
         if base == SETTINGS or (base.endswith(DROPIN) and folder == SETTINGS + ".d"):
             return settings_problems(path, _text(path))
         return _one_image(path, system)
@@ -142,11 +149,12 @@ def _text(path: str) -> str:
     return "" if tree.is_mask("", real) else tree.read_text("", real, path)
 
 
-def _one_manifest(name: str, path: str) -> list[Diagnostic]:
+def _one_file(build: Build, name: str, path: str) -> list[Diagnostic]:
     problem = name_problem(name)
     if problem:
         return [Diagnostic(path, 0, problem)]
-    return manifest_problems(name, path, [(path, _text(path))])
+    text = _text(path)
+    return mistakes_of(build, name, path, [(path, text)]) if text else []
 
 
 def _one_image(path: str, system: Host) -> list[Diagnostic]:
