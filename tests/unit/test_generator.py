@@ -20,7 +20,7 @@ BANNED = {
     "subprocess", "tempfile", "textwrap", "traceback", "typing", "ctypes", "socket", "threading", "glob", "fnmatch",
     "string", "inspect", "functools", "contextlib", "random", "hashlib",
 }  # fmt: skip
-STDLIB_BUDGET = {"os", "stat", "posixpath", "genericpath", "_collections_abc", "errno", "heapq"}
+STDLIB_BUDGET = {"os", "os.path", "stat", "posixpath", "genericpath", "_collections_abc", "errno", "heapq"}
 
 
 def run(root: Path | None, *arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
