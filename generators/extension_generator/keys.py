@@ -51,7 +51,7 @@ MANIFEST = (
         "Whether a unit that fails after its restart takes the change back."),
     Key("Reload", "Stale", "choice:restart report", "report", "stale",
         "What happens to units that still see replaced files: restart or report."),
-    Key("Reload", "HealthSec", "span", "5", "health_sec", "Time a restarted unit must stay up to count as healthy."),
+    Key("Reload", "HealthSec", "span", "1", "health_sec", "Time a restarted unit must stay up to count as healthy."),
     Key("Install", "WantedBy", "target*", "extensions.target", "wanted_by",
         "Units that want this extension when they start."),
     Key("Install", "RequiredBy", "target*", "", "required_by", "Units that require this extension when they start."),

@@ -9,7 +9,7 @@ import os
 from extension_runtime import mountinfo, overlay, stack, syscalls, upper
 from extension_runtime.namespaces import Spread, Spreader
 from extension_runtime.overlay import OverlayError
-from extension_runtime.state import Places, folder
+from extension_runtime.state import Places, folder, remove_empty
 from extension_runtime.steps import Step
 
 TYPE_CHECKING = False
@@ -90,8 +90,7 @@ def recover(places: Places, found: Mapping[str, Place], used_layers: set[str]) -
     for mount in mountinfo.read().below(places.staging):
         syscalls.mount_setattr(mount.path, propagation=syscalls.MS_PRIVATE)
         syscalls.umount(mount.path, syscalls.MNT_DETACH)
-    if os.path.isdir(places.staging):
-        upper.remove_tree(places.staging)
+    remove_empty(places.staging)
     for place in found.values():
         place.look()
         if place.found:
@@ -390,5 +389,5 @@ def dismantle(places: Places, found: Mapping[str, Place]) -> None:
                 overlay.detach(place.target)
     for mount in mountinfo.read().below(places.run):
         syscalls.umount(mount.path, syscalls.MNT_DETACH)
-    upper.remove_tree(places.base)
-    upper.remove_tree(places.layers)
+    remove_empty(places.base)
+    remove_layers(places, set())

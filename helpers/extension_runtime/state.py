@@ -55,6 +55,7 @@ def empty() -> dict[str, Any]:
         "extensions": {},
         "previous": None,
         "last": None,
+        "history": [],
         "stale": [],
     }
 
@@ -110,6 +111,19 @@ def folder(path: str, mode: int = 0o700) -> None:
         raise StateError(f"{path}: {error.strerror}") from None
     if found.st_uid != os.geteuid() or (found.st_mode & 0o170000) != 0o040000:
         raise StateError(f"{path}: not a folder of the user {os.geteuid()}; remove it")
+
+
+def remove_empty(path: str) -> None:
+    """Remove the empty folders in the folder `path`.  Never more: what is mounted on one of them must not be touched."""
+    try:
+        names = os.listdir(path)
+    except FileNotFoundError:
+        return
+    for name in names:
+        try:
+            os.rmdir(f"{path}/{name}")
+        except OSError:
+            continue
 
 
 class Lock:

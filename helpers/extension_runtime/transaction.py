@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
     from extension_generator.load import Plan
 
-    from extension_runtime.reaction import Reactions
+    from extension_runtime.react import Reaction
 
 LOCK_TIMEOUT = 600.0  # seconds
+HISTORY = 50  # entries
 
 
 class TransactionError(ExtensionError):
@@ -114,7 +115,7 @@ class Transaction:
         self.found = hierarchy.find_places(places)
         self.choices: list[Choice] = []
         self.changed = False
-        self.reactions: Reactions | None = None
+        self.reaction: Reaction | None = None
 
     # What was, and what is to be
 
@@ -148,6 +149,8 @@ class Transaction:
         hierarchy.Workshop(self.places).do()
         with state.Lock(self.places, LOCK_TIMEOUT):
             self.state = state.read(self.places.root)
+            if self.verb == "rollback" and (self.state["last"] or {}).get("verb") == "rollback":
+                return Result(0, ["this is the previous merge already; there is nothing to go back to"], [])
             hierarchy.recover(self.places, self.found, self._used_layers())
             return self._execute()
 
@@ -162,10 +165,10 @@ class Transaction:
         try:
             steps.execute(recorded(), self.before, self._log)
         except ExtensionError as error:
-            self._failed(str(error))
+            self._failed(str(error), getattr(error, "outcome", "failed"))
             raise
         except OSError as error:
-            self._failed(str(error))
+            self._failed(str(error), "failed")
             raise TransactionError(f"{self.verb}: {error.strerror or error}; nothing was changed") from None
         finally:
             self._close()
@@ -174,14 +177,22 @@ class Transaction:
             self.messages.insert(0, "nothing has changed")
         return Result(self._exit_code(), self.messages, texts)
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, reason: str, outcome: str) -> None:
         """Note a failure in the state, next to what is still merged."""
-        self.state["last"] = {"verb": self.verb, "result": "failed", "reason": reason, "when": int(time.time())}
+        self.state = self._noted(self.state, outcome, reason)
         try:
             state.write(self.places.root, self.state)
         except ExtensionError as error:
             self._log(str(error))
         hierarchy.recover(self.places, self.found, self._used_layers())
+
+    def _noted(self, what: Mapping[str, Any], outcome: str, reason: str) -> dict[str, Any]:
+        """The state `what` with this verb as the last one and, if it did something, in the history."""
+        last = {"verb": self.verb, "result": outcome, "reason": reason, "when": int(time.time())}
+        history = list(what.get("history", []))
+        if outcome != "unchanged":
+            history = [*history, {**last, "generation": what["generation"]}][-HISTORY:]
+        return {**what, "last": last, "history": history}
 
     def _exit_code(self) -> int:
         return 3 if any(choice.left_out for choice in self.choices) else 0
@@ -361,14 +372,21 @@ class Transaction:
 
     def _before_swap(self, new: dict[str, Any]) -> Iterator[Step]:
         if self.places.live and not self.dry_run:
-            from extension_runtime.reaction import Reactions
+            from extension_runtime import reaction
 
-            self.reactions = Reactions(self, self.state, new)
-            yield from self.reactions.before()
+            bases = {name: place.base for name, place in self.found.items()}
+            self.reaction = reaction.prepare(self.verb, self.boot, self.plan, self.state, new, bases, self._log)
+            yield reaction.Stop(self.reaction)
 
     def _after_swap(self) -> Iterator[Step]:
-        if self.reactions is not None:
-            yield from self.reactions.after()
+        if self.reaction is not None:
+            from extension_runtime import reaction
+
+            settings = self.plan.settings
+            settle = reaction.settle_sec(self.plan, self.reaction)
+            yield reaction.Bring(self.reaction, settings.timeout_sec, settle, settings.refresh_rollback)
+            for line in (*self.reaction.notes, *self.reaction.outcome.problems):
+                self._note(line)
 
     def _close(self) -> None:
         for stage in self._stages:
@@ -414,14 +432,14 @@ class Transaction:
             "extensions": entries,
             "hierarchies": {item.name: self._hierarchy_state(item, item.name in todo) for item in wanted},
             "previous": self.state["previous"],
-            "last": {"verb": self.verb, "result": "done" if todo else "unchanged", "reason": "", "when": now},
+            "history": self.state.get("history", []),
             "stale": self.state["stale"],
         }
         if todo:
             kept = ("generation", "when", "hierarchies", "extensions")
             before = {key: self.state[key] for key in kept} if self.state["generation"] else None
             new["previous"] = None if self.verb == "rollback" else before
-        return new
+        return self._noted(new, "done" if todo else "unchanged", "")
 
     def _hierarchy_state(self, item: stack.Hierarchy, changed: bool) -> dict[str, Any]:
         recorded = self.state["hierarchies"].get(item.name, {})
@@ -446,7 +464,7 @@ class Transaction:
     def _finish(self) -> None:
         """What can only be done, or fail, without consequence for what is merged now."""
         self.state = state.read(self.places.root)
-        upper.remove_tree(self.places.staging)
+        state.remove_empty(self.places.staging)
         hierarchy.remove_layers(self.places, self._used_layers())
         for name, item in self.state["hierarchies"].items():
             if item["generation"]:
