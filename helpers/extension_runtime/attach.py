@@ -146,7 +146,7 @@ def _prepare(request: Request, became: Record) -> int:
                 became.format = "directory"
                 tree = _clone(picked.fd, attributes)
             else:
-                became.format, tree = _mount_raw(picked.fd, attributes, shown)
+                became.format, tree = mount_raw(picked.fd, attributes, shown)
         except OSError as error:
             raise ImageError(printable(f"{shown}: cannot be mounted: {_text(error)}")) from None
         try:
@@ -178,7 +178,7 @@ def _clone(directory: int, attributes: int) -> int:
     return tree
 
 
-def _mount_raw(image_fd: int, attributes: int, shown: str) -> tuple[str, int]:
+def mount_raw(image_fd: int, attributes: int, shown: str) -> tuple[str, int]:
     """The name of the file system in the raw image `image_fd` (O_PATH) and a detached mount of it."""
     readable = beneath.reopen(image_fd)
     try:

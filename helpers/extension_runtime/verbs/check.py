@@ -164,8 +164,7 @@ def _one_image(path: str, system: Host) -> list[Diagnostic]:
 
     try:
         with image.find("/", os.path.realpath(path), ("sysext", "confext")) as picked:
-            classes = probe.classes_of(picked) if picked.kind == "directory" else ()
-            verdict = probe.probe(picked, classes, system)
+            verdict = probe.probe_all(picked, system)
     except ExtensionError as error:
         return [_located(path, str(error))]
     return [_located(path, verdict.mismatch)] if verdict.mismatch else []

@@ -1,7 +1,7 @@
 #  SPDX-License-Identifier: MIT
 """Looks at an image without attaching it: is it sound, and does it match a system?
 
-All of a directory can be seen; of a raw image only that it is a file system, for its release file is inside.
+All of a directory can be seen; of a raw image only that it is a file system, unless it is mounted for a moment.
 """
 
 from __future__ import annotations
@@ -33,14 +33,38 @@ class Verdict:
 
 def probe(picked: Picked, classes: Iterable[str], system: host.Host) -> Verdict:
     """The verdict on an image of `classes` for `system`.  Raises ExtensionError for an image that cannot be used."""
-    wanted = list(classes)
     if picked.kind == "raw":
         return Verdict(_raw_format(picked))
-    verdict = Verdict("directory")
-    verdict.hierarchies = tuple(content.hierarchies(picked.fd, wanted, picked.path))
-    content.refuse_forbidden(picked.fd, wanted, picked.path)
+    return _judge(picked.fd, "directory", picked, classes, system)
+
+
+def probe_all(picked: Picked, system: host.Host) -> Verdict:
+    """As `probe`, for the classes that the image's release files make it; root sees into raw images, too.
+
+    A raw image is mounted for that, but nowhere in the file system, and not for longer than this takes.
+    """
+    if picked.kind == "directory":
+        return _judge(picked.fd, "directory", picked, classes_of(picked.fd, picked), system)
+    if os.geteuid() != 0:
+        return Verdict(_raw_format(picked))
+    from extension_runtime import attach, syscalls
+
+    attributes = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NODEV
+    format_, tree = attach.mount_raw(picked.fd, attributes, picked.path)
+    try:
+        return _judge(tree, format_, picked, classes_of(tree, picked), system)
+    finally:
+        os.close(tree)
+
+
+def _judge(tree: int, format_: str, picked: Picked, classes: Iterable[str], system: host.Host) -> Verdict:
+    """The verdict on the image `picked`, of which `tree` is a descriptor of its top directory."""
+    wanted = list(classes)
+    verdict = Verdict(format_)
+    verdict.hierarchies = tuple(content.hierarchies(tree, wanted, picked.path))
+    content.refuse_forbidden(tree, wanted, picked.path)
     for class_ in wanted:
-        data = content.read_release(picked.fd, class_, picked.name, picked.path)
+        data = content.read_release(tree, class_, picked.name, picked.path)
         verdict.version = verdict.version or printable(data.get("IMAGE_VERSION", ""))
         try:
             content.require_match(data, system, class_, picked.path)
@@ -50,9 +74,9 @@ def probe(picked: Picked, classes: Iterable[str], system: host.Host) -> Verdict:
     return verdict
 
 
-def classes_of(picked: Picked) -> tuple[str, ...]:
-    """Which classes a directory's release files make it.  Raises ExtensionError when it has none."""
-    found = tuple(class_ for class_, path in release.DIRECTORIES.items() if beneath.entry(picked.fd, path) is not None)
+def classes_of(tree: int, picked: Picked) -> tuple[str, ...]:
+    """Which classes its release files make an image.  Raises ExtensionError when it has none."""
+    found = tuple(class_ for class_, path in release.DIRECTORIES.items() if beneath.entry(tree, path) is not None)
     if not found:
         where = " or ".join(f"/{path}/{release.PREFIX}{picked.name}" for path in release.DIRECTORIES.values())
         raise ExtensionError(printable(f"{picked.path}: has no release file; an image needs {where}"))
