@@ -369,6 +369,10 @@ def test_what_was_left_out_is_told_with_the_reason(
     assert lines[0] == "a message"
     assert lines[1].startswith("left out: lost: lost: no such image")
     assert lines[2] == "not updated: old: kept at 1.0"
+    assert cli.main(["refresh", f"--root={root.path}", "--json=short"]) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert (found["exit_code"], found["messages"]) == (3, ["a message"])
+    assert [entry["name"] for entry in found["left_out"]] == ["lost", "old"]
 
 
 def test_a_dry_run_prints_the_steps(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from extension_generator.errors import ExtensionError, printable
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from extension_runtime.transaction import Result
+    from extension_runtime.verbs.known import Extension
 
 MERGE_UNIT = "extensions-merge.service"
 REFRESH_UNIT = "extensions-refresh.service"
@@ -121,20 +123,22 @@ def _print(code: int, lines: list[str]) -> int:
 
 def _say(options: Options, code: int, messages: Sequence[str], steps: Sequence[str] = ()) -> int:
     """Print what a verb left to say, with what it left out and why, and return `code`."""
-    if options.json != "off":
-        found = {"exit_code": code, "messages": list(messages), "steps": list(steps)}
-        return _print(code, [table.json_text(found, options.json)])
     left_out = _left_out(options.root) if code == LEFT_OUT else []
-    return _print(code, [printable(message) for message in [*messages, *left_out]])
+    if options.json != "off":
+        data = [extension.data() for extension in left_out]
+        found = {"exit_code": code, "messages": list(messages), "steps": list(steps), "left_out": data}
+        return _print(code, [table.json_text(found, options.json)])
+    words = {"failed": "left out", "merged": "not updated"}
+    lines = [*messages, *(f"{words[e.state]}: {e.name}: {e.reason}" for e in left_out)]
+    return _print(code, [printable(line) for line in lines])
 
 
-def _left_out(root: str) -> list[str]:
-    """What is behind the exit status 3."""
+def _left_out(root: str) -> list[Extension]:
+    """What is behind the exit status 3: what failed, and what stayed at its last good version."""
     from extension_runtime.verbs import known
 
     extensions = known.gather(root).extensions()
-    failed = [f"left out: {e.name}: {e.reason}" for e in extensions if e.state == "failed"]
-    return failed + [f"not updated: {e.name}: {e.reason}" for e in extensions if e.state == "merged" and e.reason]
+    return [e for state in ("failed", "merged") for e in extensions if e.state == state and e.reason]
 
 
 def _property(unit: str, name: str) -> str:
@@ -144,12 +148,13 @@ def _property(unit: str, name: str) -> str:
 def _unit(options: Options, action: str, unit: str) -> int:
     """Start or stop `unit`, say what it logged, and return the exit status of its process."""
     before = _property(unit, "InvocationID")
+    began = time.time()
     ended = pid1.run_unit(action, unit)
     after = pid1.show([unit], ("LoadState", "InvocationID", "ExecMainStatus", "Result")).get(unit, {})
     if after.get("LoadState") == "not-found":
         raise ExtensionError(f"PID 1 does not know {unit}; run make install, then systemctl daemon-reload")
     ran = action == "stop" or after.get("InvocationID", "") != before
-    lines = pid1.log_of(after.get("InvocationID", "") if ran else "")
+    lines = pid1.log_of(after.get("InvocationID", "") if ran else "", began)
     if ran and action == "start" and after.get("ExecMainStatus") == str(LEFT_OUT):
         return _say(options, LEFT_OUT, lines)
     if ended.returncode == 0:

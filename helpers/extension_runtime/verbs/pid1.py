@@ -80,11 +80,14 @@ def run_unit(verb: str, unit: str) -> commands.Completed:
     return commands.run(["systemctl", "--no-ask-password", verb, "--", unit], check=False, timeout=NO_LIMIT)
 
 
-def log_of(invocation: str) -> list[str]:
-    """The lines that the processes of one invocation (its ID) of a unit logged; [] where there is no journal."""
+def log_of(invocation: str, since: float) -> list[str]:
+    """What the processes of one invocation (its ID) of a unit logged from `since` on; [] where there is no journal.
+
+    `since` is a time of the system clock in seconds: the log of a stop must not begin with that of the start.
+    """
     if not invocation:
         return []
     commands.run(["journalctl", "--sync"], check=False)
-    argv = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"_SYSTEMD_INVOCATION_ID={invocation}"]
-    answer = commands.run(argv, check=False)
+    argv = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--since=@{since:.6f}"]
+    answer = commands.run([*argv, f"_SYSTEMD_INVOCATION_ID={invocation}"], check=False)
     return answer.stdout.splitlines() if answer.returncode == 0 else []
