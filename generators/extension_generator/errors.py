@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+MESSAGE_MAX = 500  # characters
+
 
 class ExtensionError(Exception):
     """Root of everything the packages raise on purpose; its text is one line for the user."""
@@ -29,7 +31,8 @@ class Diagnostic:
     def __init__(self, path: str, line: int, message: str, severity: str = "error") -> None:
         self.path = path
         self.line = line
-        self.message = message
+        # A value may be as long as a file; a message is one line of a log.
+        self.message = message if len(message) <= MESSAGE_MAX else message[:MESSAGE_MAX] + "..."
         self.severity = severity
 
     def __str__(self) -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 SECTIONS = ("Unit", "Extension", "Reload", "Install")
 TABLE = {(key.section, key.name): key for key in keys.MANIFEST}
 UNIT_TABLE = {(key.section, key.name): key for key in keys.unit_keys()}
+TABLES = {**UNIT_TABLE, **TABLE}
+UNKNOWN_MAX = 10  # warnings about unknown keys per file
 # Ordering against those is a cycle: images are attached after local-fs.target and before sysinit.target.
 LATE = frozenset((
     "extensions-merge.service", "extensions.target", "sysinit.target", "basic.target", "sockets.target",
@@ -106,23 +108,15 @@ def build(name: str, path: str, entries: list[Entry], warnings: list[Diagnostic]
 
     Raises ManifestError for the first wrong value. A value that is reset or, in a key with one value, repeated later
     is not looked at: a drop-in can repair it."""
-    gathered: dict[tuple[str, str], list[Entry]] = {}
-    unit_entries: list[Entry] = []
-    for entry in entries:
-        place = (entry.section, entry.key)
-        if place in UNIT_TABLE:
-            unit_entries = (
-                [other for other in unit_entries if other.key != entry.key]
-                if not entry.value
-                else [*unit_entries, entry]
-            )
-        elif place in TABLE:
-            gathered[place] = [] if not entry.value else [*gathered.get(place, ()), entry]
-        else:
-            unknown(entry, warnings)
+    gathered, strange = gather(entries, TABLES)
+    unknown(strange, SECTIONS, list(TABLES), warnings)
     attributes: dict[str, Value | tuple[str, ...]] = {}
-    for place, given in gathered.items():
-        key = TABLE[place]
+    in_unit: list[tuple[int, Entry]] = []
+    for place, numbered in gathered.items():
+        if place in UNIT_TABLE:
+            in_unit += numbered
+            continue
+        key, given = TABLE[place], [entry for _, entry in numbered]
         if key.kind.endswith("*"):
             attributes[key.attribute] = words(given, key.kind[:-1])
         elif given:
@@ -130,12 +124,34 @@ def build(name: str, path: str, entries: list[Entry], warnings: list[Diagnostic]
     if attributes.get("classes") == ():
         del attributes["classes"]
     if attributes.get("health_sec") == float("inf"):
-        raise gathered[("Reload", "HealthSec")][-1].error("HealthSec= cannot be infinity; write a time span as 5s")
-    result = Manifest(name, path, tuple(unit_pair(entry) for entry in unit_entries), **attributes)
+        raise gathered["Reload", "HealthSec"][-1][1].error("HealthSec= cannot be infinity; write a time span as 5s")
+    in_unit.sort(key=first)
+    result = Manifest(name, path, tuple(unit_pair(entry) for _, entry in in_unit), **attributes)
     for direction in ("above", "below"):
         if name in getattr(result, direction):
             raise ManifestError(path, 0, f"{direction.capitalize()}= names the extension itself; remove it")
     return result
+
+
+def first(pair: tuple[int, Entry]) -> int:
+    return pair[0]
+
+
+def gather(
+    entries: list[Entry], table: dict[tuple[str, str], keys.Key]
+) -> tuple[dict[tuple[str, str], list[tuple[int, Entry]]], list[Entry]]:
+    """For each (section, key) of `table` the entries since its last reset, numbered in order; and all others."""
+    gathered: dict[tuple[str, str], list[tuple[int, Entry]]] = {}
+    strange = []
+    for number, entry in enumerate(entries):
+        place = (entry.section, entry.key)
+        if place not in table:
+            strange.append(entry)
+        elif entry.value:
+            gathered.setdefault(place, []).append((number, entry))
+        else:
+            gathered[place] = []
+    return gathered, strange
 
 
 def words(entries: list[Entry], kind: str) -> tuple[str, ...]:
@@ -173,26 +189,26 @@ def unit_pair(entry: Entry) -> tuple[str, str]:
 
 
 def unknown(
-    entry: Entry,
-    warnings: list[Diagnostic],
-    sections: tuple[str, ...] = SECTIONS,
-    table: list[tuple[str, str]] | None = None,
+    entries: list[Entry], sections: tuple[str, ...], table: list[tuple[str, str]], warnings: list[Diagnostic]
 ) -> None:
-    """Warns about an entry that no table has; "X-" is for others, as in systemd.syntax(7)."""
-    if entry.section.startswith("X-") or entry.key.startswith("X-"):
-        return
-    places = [*UNIT_TABLE, *TABLE] if table is None else table
-    if entry.section not in sections:
-        hint = keys.meant(entry.section, list(sections)) or "; write one of " + " ".join(
-            f"[{name}]" for name in sections
-        )
-        message = f"[{entry.section}] is not known, {entry.key}= in it is ignored{hint}"
-    else:
-        hint = keys.meant(entry.key, [key for section, key in places if section == entry.section])
-        elsewhere = sorted(section for section, key in places if key == entry.key)
-        if elsewhere:
-            hint = f"; it belongs to [{elsewhere[0]}]"
-        message = (
-            f"{entry.key}= is not known in [{entry.section}] and ignored{hint or '; remove it or write X- before it'}"
-        )
-    warnings.append(warning(entry.path, message, entry.line))
+    """Warns about entries that no table has, each key once; "X-" is for others, as in systemd.syntax(7)."""
+    told: set[tuple[str, str]] = set()
+    for entry in entries:
+        place = (entry.section, entry.key)
+        if entry.section.startswith("X-") or entry.key.startswith("X-") or place in told:
+            continue
+        told.add(place)
+        if len(told) > UNKNOWN_MAX:
+            warnings.append(warning(entry.path, "more keys are not known and ignored; see extension(5)", entry.line))
+            return
+        section, key = entry.section[:80], entry.key[:80]
+        if section not in sections:
+            hint = keys.meant(section, list(sections)) or "; write one of " + " ".join(f"[{name}]" for name in sections)
+            message = f"[{section}] is not known, {key}= in it is ignored{hint}"
+        else:
+            hint = keys.meant(key, [other for where, other in table if where == section])
+            elsewhere = sorted(where for where, other in table if other == key)
+            if elsewhere:
+                hint = f"; it belongs to [{elsewhere[0]}]"
+            message = f"{key}= is not known in [{section}] and ignored{hint or '; remove it or write X- before it'}"
+        warnings.append(warning(entry.path, message, entry.line))

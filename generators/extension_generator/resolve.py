@@ -97,7 +97,7 @@ def components(names: list[str], edges: dict[str, set[str]]) -> list[set[str]]:
     low: dict[str, int] = {}
     stack: list[str] = []
     on_stack: set[str] = set()
-    out = []
+    out: list[set[str]] = []
     for start in names:
         if start in index:
             continue
@@ -121,10 +121,10 @@ def components(names: list[str], edges: dict[str, set[str]]) -> list[set[str]]:
                 if work:
                     low[work[-1][0]] = min(low[work[-1][0]], low[name])
                 if low[name] == index[name]:
-                    at = stack.index(name)
-                    out.append(set(stack[at:]))
+                    out.append(set())
+                    while name not in out[-1]:
+                        out[-1].add(stack.pop())
                     on_stack -= out[-1]
-                    del stack[at:]
     return out
 
 

@@ -9,7 +9,6 @@ import os
 from . import DIRECTORIES, tree
 from .errors import Diagnostic, ManifestError
 
-
 __all__ = ["DIRECTORIES", "Found", "find", "texts"]
 
 
@@ -67,25 +66,25 @@ class Listing:
     def __init__(self, root: str, diagnostics: list[Diagnostic]) -> None:
         self.root = root
         self.diagnostics = diagnostics
-        self.known: dict[str, tuple[str, list[str]]] = {}
+        self.known: dict[str, tuple[str, dict[str, None]]] = {}
 
-    def of(self, directory: str) -> tuple[str, list[str]]:
-        """The resolved path and the sorted entries."""
+    def of(self, directory: str) -> tuple[str, dict[str, None]]:
+        """The resolved path and the entries, sorted."""
         if directory not in self.known:
             self.known[directory] = self._list(directory)
         return self.known[directory]
 
-    def _list(self, directory: str) -> tuple[str, list[str]]:
+    def _list(self, directory: str) -> tuple[str, dict[str, None]]:
         try:
             real = tree.chase(self.root, directory)
-            return real, sorted(os.listdir(self.root + real))
+            return real, dict.fromkeys(sorted(os.listdir(self.root + real)))
         except OSError as error:
             if error.errno != errno.ENOENT:
                 self.diagnostics.append(Diagnostic(directory, 0, f"cannot be listed: {error.strerror}"))
-            return directory, []
+            return directory, {}
 
 
-def dropins(listing: Listing, listings: list[tuple[str, str, list[str]]], folder: str) -> dict[str, Found]:
+def dropins(listing: Listing, listings: list[tuple[str, str, dict[str, None]]], folder: str) -> dict[str, Found]:
     """The drop-ins in `folder` of every directory by base name, the earlier directory wins."""
     out: dict[str, Found] = {}
     for directory, _, entries in listings:

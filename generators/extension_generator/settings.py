@@ -54,16 +54,12 @@ class Settings:
 def build(entries: list[Entry], cmdline: str, diagnostics: list[Diagnostic]) -> Settings:
     """Settings of `entries`, the kernel command line over them. A wrong value is a diagnostic, the default stays."""
     settings = Settings()
-    last: dict[tuple[str, str], Entry] = {}
-    for entry in entries:
-        place = (entry.section, entry.key)
-        if place not in TABLE:
-            manifest.unknown(entry, diagnostics, SECTIONS, list(TABLE))
-        elif entry.value:
-            last[place] = entry
-        else:
-            last.pop(place, None)
-    for place, entry in last.items():
+    gathered, strange = manifest.gather(entries, TABLE)
+    manifest.unknown(strange, SECTIONS, list(TABLE), diagnostics)
+    for place, given in gathered.items():
+        if not given:
+            continue
+        entry = given[-1][1]
         try:
             put(settings, place[0], TABLE[place], manifest.one(entry, TABLE[place].kind), entry)
         except ManifestError as error:

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from extension_generator import keys
+from extension_generator import keys, render
 from extension_generator.load import load
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 TOP = Path(__file__).resolve().parents[2]
 GENERATOR = TOP / "generators/extensions-generator"
@@ -139,6 +141,38 @@ def test_hostile_files_do_not_hang_it(tmp_path: Path, out: Path) -> None:
     for name in ("fifo", "nul", "long"):
         assert "ext.error=" in (out / f"run-extension-{name}.mount").read_text()
     assert "ext.class=" in (out / "run-extension-deep.mount").read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[Unit]\n" + "After=a.service\n" * 30000 + "Before=\n" * 30000,
+        "[Extension]\n" + "".join(f"Imag{n}=x\n" for n in range(60000)),
+        "[Extension]\n" + "\\\n" * 400000,
+        "".join(f"[Exten{n}]\na=b\n" for n in range(40000)),
+        "[Extension]\n" + "x" * 900000 + "=y",
+        "[Extension]\nMismatch=" + "x" * 900000,
+    ],
+    ids=["resets", "unknown", "continued", "sections", "key", "value"],
+)
+def test_a_large_file_costs_time_in_proportion(text: str, tmp_path: Path, out: Path) -> None:
+    put(tmp_path, "a.extension", text)
+    done = run(tmp_path, out)
+    assert len(done.stderr) < 5000
+    assert (out / "run-extension-a.mount").exists()
+
+
+@settings(max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=100), dropin=st.binary(max_size=60))
+def test_whatever_a_file_holds_it_is_known_afterwards(data: bytes, dropin: bytes, tmp_path: Path) -> None:
+    put(tmp_path, "a.extension").write_bytes(b"[Extension]\n" + data)
+    put(tmp_path, "extensions.conf").write_bytes(dropin)
+    (tmp_path / "etc/extensions.d/a.extension.d").mkdir(exist_ok=True)
+    (tmp_path / "etc/extensions.d/a.extension.d/b.conf").write_bytes(dropin)
+    plan = load(str(tmp_path), "")
+    assert plan.names() == ["a"]
+    assert bool(plan.broken) != bool(plan.extensions)
+    render.render(plan)
 
 
 def loaded(*, manifests: bool, root: Path) -> set[str]:

@@ -25,7 +25,8 @@ def test_defaults() -> None:
     assert made.image == made.name == "app"
     assert made.classes == ("sysext",)
     assert (made.mismatch, made.units, made.actions, made.stale) == ("skip", "auto", "auto", "report")
-    assert (made.rollback, made.health_sec) == (True, 5.0)
+    (health,) = [key.default for key in keys.MANIFEST if key.name == "HealthSec"]
+    assert (made.rollback, made.health_sec) == (True, values.span(health))
     assert (made.noexec, made.nosuid) == (False, False)
     assert (made.wanted_by, made.required_by) == (("extensions.target",), ())
     assert (made.unit, made.start, made.above, made.root_hash) == ((), (), (), "")

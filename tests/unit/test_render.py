@@ -88,3 +88,10 @@ def test_specifiers_of_unit_values_stay_those_of_a_path_do_not() -> None:
     mount = text(render.render(plan(made)), "run-extension-a.mount").splitlines()
     assert "ConditionPathExists=/x/%b" in mount
     assert "What=/srv/100%%" in mount
+
+
+def test_only_dependencies_refer() -> None:
+    pairs = (("Description", "What  b.extension  is"), ("ConditionPathExists", "/etc/x/b.extension"))
+    mount = text(render.render(plan(Manifest("a", "/m", pairs))), "run-extension-a.mount").splitlines()
+    assert "Description=What  b.extension  is" in mount
+    assert "ConditionPathExists=/etc/x/b.extension" in mount

@@ -17,7 +17,7 @@ LADDER = [
     "124-1",
 ]  # fmt: skip
 EQUAL = [("123_a", "123a"), ("00123", "123"), ("1.0", "1.00"), ("", "_"), ("a_", "a")]
-PIECES = st.sampled_from(["~", "-", "^", ".", "_", "+", "0", "1", "10", "007", "a", "B", "rc", "é"])
+PIECES = st.sampled_from(["~", "-", "^", ".", "_", "+", "0", "1", "10", "007", "a", "B", "rc"])
 
 
 @pytest.mark.parametrize("low", range(len(LADDER)))
