@@ -30,9 +30,7 @@ def quote(argv: list[str]) -> str:
     return shlex.join(argv)
 
 
-def run(
-    argv: list[str], *, check: bool = True, input: str | None = None, timeout: float | None = 90.0
-) -> Completed:
+def run(argv: list[str], *, check: bool = True, input: str | None = None, timeout: float | None = 90.0) -> Completed:
     """Run `argv` in the C locale and return what it left.  `timeout` is in seconds.
 
     Raises CommandError when it cannot be started, when the time is up, and, with `check`, when it fails.

@@ -254,9 +254,7 @@ class Stage(Step):
         return build(self._places, self.place, lowers, self._generation, above, work)
 
 
-def build(
-    places: Places, place: Place, lowers: Sequence[str], generation: int, above: str = "", work: str = ""
-) -> int:
+def build(places: Places, place: Place, lowers: Sequence[str], generation: int, above: str = "", work: str = "") -> int:
     """Return a detached overlay of `lowers`, highest first, over the base of `place`.  Raises OverlayError."""
     base = place.base_mount(mountinfo.read())
     # The mount's own "ro" would be taken for a sandbox's in the namespaces of services: read-only is the superblock.

@@ -50,7 +50,7 @@ def unescape(text: str) -> str:
 class Table:
     """A mount table at one moment."""
 
-    __slots__ = ("mounts", "_children")
+    __slots__ = ("_children", "mounts")
 
     def __init__(self, text: str) -> None:
         self.mounts = {mount.id: mount for mount in map(Mount, text.splitlines())}

@@ -208,9 +208,7 @@ class Spreader:
             overlay.detach(place)
 
     @staticmethod
-    def _add_submount(
-        mount: mountinfo.Mount, target: str, source: str, place: str, foreign: Mapping[str, int]
-    ) -> None:
+    def _add_submount(mount: mountinfo.Mount, target: str, source: str, place: str, foreign: Mapping[str, int]) -> None:
         relative = mount.path[len(target) :]
         try:
             if mount.path in foreign:

@@ -55,9 +55,7 @@ def flag_bits(flags: Sequence[str]) -> int:
     return bits
 
 
-def build(
-    lowers: Sequence[str], *, upper: str = "", work: str = "", name: str, attributes: int, scratch: str
-) -> int:
+def build(lowers: Sequence[str], *, upper: str = "", work: str = "", name: str, attributes: int, scratch: str) -> int:
     """Return a detached overlay of the folders `lowers`, highest first; without an `upper` it is read-only.
 
     `scratch` is a folder on a private mount, used by kernels that cannot do this detached.

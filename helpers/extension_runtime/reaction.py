@@ -84,7 +84,9 @@ def prepare(
         added=[name for name in touched if name not in before],
         changed=[name for name in touched if name in before and name in after],
         removed=[name for name in touched if name not in after],
-        release={name: _release_fields(entries[name] if name in after else old["extensions"][name]) for name in touched},
+        release={
+            name: _release_fields(entries[name] if name in after else old["extensions"][name]) for name in touched
+        },
     )
     actions, diagnostics = action.load("")
     for diagnostic in diagnostics:

@@ -79,9 +79,7 @@ class Hierarchy:
         }
 
 
-def entry(
-    manifest: Manifest, state: str, reason: str, record: Record | None = None, layer: str = ""
-) -> dict[str, Any]:
+def entry(manifest: Manifest, state: str, reason: str, record: Record | None = None, layer: str = "") -> dict[str, Any]:
     """An extension's entry of state.json."""
     return {
         "name": manifest.name,
@@ -95,6 +93,12 @@ def entry(
         "manifest": manifest.path,
         "layer": layer,
     }
+
+
+def bare_entry(name: str, state: str, reason: str, manifest: str) -> dict[str, Any]:
+    """The entry of an extension of which nothing is known but the file `manifest`."""
+    texts = {"name": name, "state": state, "reason": reason, "image": "", "version": "", "identity": ""}
+    return {**texts, "classes": [], "hierarchies": [], "manifest": manifest, "layer": ""}
 
 
 def choose(candidates: Sequence[Candidate], previous: Mapping[str, Mapping[str, Any]]) -> list[Choice]:

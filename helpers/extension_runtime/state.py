@@ -22,9 +22,21 @@ class StateError(ExtensionError):
 
 
 class Places:
-    """The folders of one root.  `root` is "" for the running machine, else an absolute path with no slash at its end."""
+    """The folders of one root.  `root` is "" for the running machine, else an absolute path without a last slash."""
 
-    __slots__ = ("attached", "base", "extension", "layers", "lock", "merged", "root", "run", "staging", "state", "upper")
+    __slots__ = (
+        "attached",
+        "base",
+        "extension",
+        "layers",
+        "lock",
+        "merged",
+        "root",
+        "run",
+        "staging",
+        "state",
+        "upper",
+    )
 
     def __init__(self, root: str) -> None:
         self.root = "" if root in ("", "/") else os.path.realpath(root)
@@ -114,7 +126,7 @@ def folder(path: str, mode: int = 0o700) -> None:
 
 
 def remove_empty(path: str) -> None:
-    """Remove the empty folders in the folder `path`.  Never more: what is mounted on one of them must not be touched."""
+    """Remove the empty folders in the folder `path`, and never more: one of them may be a mount point still."""
     try:
         names = os.listdir(path)
     except FileNotFoundError:

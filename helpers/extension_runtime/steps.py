@@ -5,7 +5,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
 
 class Step:
@@ -25,8 +25,10 @@ class Step:
         """Take the change back; it was made whole."""
 
 
-def execute(steps: Sequence[Step], before: Callable[[Step], None], log: Callable[[str], None]) -> None:
-    """Run `steps` in order; when one raises, take the earlier ones back, the last first, and raise what it raised.
+def execute(steps: Iterable[Step], before: Callable[[Step], None], log: Callable[[str], None]) -> None:
+    """Run `steps` in order, each made when those before it are done.
+
+    When one raises, take the earlier ones back, the last first, and raise what it raised.
 
     `before` is called with each step before it is done (progress, injected faults).  A failure to take back is
     logged and does not stop the others from being taken back.

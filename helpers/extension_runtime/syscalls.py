@@ -88,9 +88,7 @@ def open_tree(path: str, flags: int = OPEN_TREE_CLONE, dir_fd: int = AT_FDCWD) -
     """Return a descriptor of the mount at `path` (a detached copy with OPEN_TREE_CLONE); open_tree(2)."""
     if not path:
         flags |= AT_EMPTY_PATH
-    return _call(
-        f"open_tree {path}", _SYS_OPEN_TREE, _long(dir_fd), os.fsencode(path), _long(flags | os.O_CLOEXEC)
-    )
+    return _call(f"open_tree {path}", _SYS_OPEN_TREE, _long(dir_fd), os.fsencode(path), _long(flags | os.O_CLOEXEC))
 
 
 def move_mount(tree_fd: int, target: str, flags: int = 0, target_fd: int = AT_FDCWD) -> None:

@@ -11,12 +11,10 @@ import os
 import time
 
 from extension_generator import load
-from extension_generator import version as versions
 from extension_generator.errors import ExtensionError
 
-from extension_runtime import attach, attachments, hierarchy, mountinfo, overlay, stack, state, steps, upper
-from extension_runtime.record import Record
-from extension_runtime.stack import Candidate, Choice
+from extension_runtime import attach, attachments, hierarchy, ledger, mountinfo, selection, stack, state, steps, upper
+from extension_runtime.stack import Choice
 from extension_runtime.state import Places
 from extension_runtime.steps import Step
 
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from extension_runtime.react import Reaction
 
 LOCK_TIMEOUT = 600.0  # seconds
-HISTORY = 50  # entries
 
 
 class TransactionError(ExtensionError):
@@ -116,13 +113,8 @@ class Transaction:
         self.choices: list[Choice] = []
         self.changed = False
         self.reaction: Reaction | None = None
-
-    # What was, and what is to be
-
-    @property
-    def previous(self) -> dict[str, Any]:
-        """The extensions of the last good merge, by name."""
-        return {name: item for name, item in self.state["extensions"].items() if item.get("layer")}
+        self._stages: list[hierarchy.Stage] = []
+        self._swaps: list[hierarchy.Swap] = []
 
     @property
     def generation(self) -> int:
@@ -151,7 +143,7 @@ class Transaction:
             self.state = state.read(self.places.root)
             if self.verb == "rollback" and (self.state["last"] or {}).get("verb") == "rollback":
                 return Result(0, ["this is the previous merge already; there is nothing to go back to"], [])
-            hierarchy.recover(self.places, self.found, self._used_layers())
+            hierarchy.recover(self.places, self.found, ledger.used_layers(self.state))
             return self._execute()
 
     def _execute(self) -> Result:
@@ -179,107 +171,42 @@ class Transaction:
 
     def _failed(self, reason: str, outcome: str) -> None:
         """Note a failure in the state, next to what is still merged."""
-        self.state = self._noted(self.state, outcome, reason)
+        self.state = ledger.noted(self.state, self.verb, outcome, reason, int(time.time()))
         try:
             state.write(self.places.root, self.state)
         except ExtensionError as error:
             self._log(str(error))
-        hierarchy.recover(self.places, self.found, self._used_layers())
-
-    def _noted(self, what: Mapping[str, Any], outcome: str, reason: str) -> dict[str, Any]:
-        """The state `what` with this verb as the last one and, if it did something, in the history."""
-        last = {"verb": self.verb, "result": outcome, "reason": reason, "when": int(time.time())}
-        history = list(what.get("history", []))
-        if outcome != "unchanged":
-            history = [*history, {**last, "generation": what["generation"]}][-HISTORY:]
-        return {**what, "last": last, "history": history}
+        hierarchy.recover(self.places, self.found, ledger.used_layers(self.state))
 
     def _exit_code(self) -> int:
         return 3 if any(choice.left_out for choice in self.choices) else 0
 
-    # The steps
-
     def _steps(self) -> Iterator[Step]:
         settings = self.plan.settings
         if self.verb == "unmerge" or not settings.enabled:
-            self.choices = [
-                Choice(manifest.name, stack.NONE, stack.entry(manifest, "ready", self._not_merged_reason()))
-                for manifest in self.plan.extensions
-            ]
+            self.choices = selection.none(self.plan)
             wanted = stack.unmerged(settings, self.found)
         elif self.verb == "rollback":
-            self.choices = self._previous_choices()
+            if not self.state["previous"]:
+                raise TransactionError("rollback: there is no earlier merge to go back to")
+            self.choices = selection.earlier(self.state["previous"])
             wanted = stack.hierarchies(self.choices, settings, self.found)
         else:
-            yield from self._attach_steps()
-            self.choices = self._choose()
-            yield from self._pin_steps()
-            yield from self._base_steps(stack.hierarchies(self.choices, settings, self.found))
-            if not self.dry_run:
-                self._leave_out_unstackable()
+            yield from self._choice_steps()
             wanted = stack.hierarchies(self.choices, settings, self.found)
         yield from self._hierarchy_steps(wanted)
 
-    def _not_merged_reason(self) -> str:
-        if not self.plan.settings.enabled:
-            return "extensions=0 on the kernel command line"
-        return "not merged; 'extensionctl merge' merges it"
-
-    def _attach_steps(self) -> Iterator[Step]:
+    def _choice_steps(self) -> Iterator[Step]:
+        """Attach and pin what is new, and choose what is stacked of it."""
+        previous = ledger.merged_entries(self.state)
         if not self.boot:
-            yield from attachments.steps(self.places, self.plan.extensions, self.previous, self.always)
-
-    def _choose(self) -> list[Choice]:
-        if self.dry_run:
-            return stack.choose(self._predicted(), self.previous)
-        found = attachments.candidates(self.places, self.plan.extensions, self.boot)
-        choices = stack.choose(found, self.previous)
-        for name, diagnostics in sorted(self.plan.broken.items()):
-            self._place_broken(choices, name, str(diagnostics[0]))
-        if self.always:
-            for choice in choices:
-                if choice.source == stack.KEEP:
-                    choice.source = stack.NEW
-        return choices
-
-    def _predicted(self) -> list[Candidate]:
-        """The candidates as they would be if every image that is to be attached were good."""
-        found = attachments.candidates(self.places, self.plan.extensions, self.boot)
-        records = attach.records(self.places.root)
-        for candidate in found:
-            manifest = candidate.manifest
-            record = records.get(manifest.name)
-            identity = attachments.current_identity(self.places.root, manifest)
-            if identity and (self.always or not attachments.is_current(self.places.root, manifest, record)):
-                shown = [name for name in state.HIERARCHIES if (name == "etc") == ("confext" in manifest.classes)]
-                candidate.record = Record(
-                    manifest.name, "attached", "", manifest.image, "", identity, "", list(manifest.classes), shown
-                )
-                candidate.held_back = ""
-        return found
-
-    def _place_broken(self, choices: list[Choice], name: str, reason: str) -> None:
-        """A manifest that cannot be read leaves its extension as it was, at the place that its name gives."""
-        good = self.previous.get(name)
-        if good is None:
-            item = {"name": name, "state": "failed", "reason": reason, "image": "", "version": "", "identity": ""}
-            item.update({"classes": [], "hierarchies": [], "manifest": reason.partition(":")[0], "layer": ""})
-            choices.append(Choice(name, stack.NONE, item, left_out=True))
-            return
-        kept = dict(good, state="merged", reason=f"kept as it was, because its manifest is broken: {reason}")
-        position = next((i for i, other in enumerate(choices) if versions.compare(name, other.name) < 0), len(choices))
-        choices.insert(position, Choice(name, stack.LAST_GOOD, kept, left_out=True))
-
-    def _previous_choices(self) -> list[Choice]:
-        before = self.state["previous"]
-        if not before:
-            raise TransactionError("rollback: there is no earlier merge to go back to")
-        order = [name for item in before["hierarchies"].values() for name, _path in item["layers"]]
-        entries = before["extensions"]
-        ranked = sorted(entries, key=lambda name: order.index(name) if name in order else -1)
-        return [
-            Choice(name, stack.KEEP if entries[name]["layer"] else stack.NONE, dict(entries[name])) for name in ranked
-        ]
+            yield from attachments.steps(self.places, self.plan.extensions, previous, self.always)
+        choose = selection.predicted if self.dry_run else selection.current
+        self.choices = choose(self.places, self.plan, previous, boot=self.boot, always=self.always)
+        yield from self._pin_steps()
+        yield from self._base_steps(stack.hierarchies(self.choices, self.plan.settings, self.found))
+        if not self.dry_run:
+            selection.leave_out_unstackable(self.places, self.found, self.choices, previous)
 
     def _pin_steps(self) -> Iterator[Step]:
         for choice in self.choices:
@@ -300,48 +227,20 @@ class Transaction:
             if merged and (item.merged or self.places.live) and place.base_mount(table) is None:
                 yield hierarchy.Base(place)
 
-    def _leave_out_unstackable(self) -> None:
-        """Find the layers that no overlay takes, so that one of them does not keep the others from being merged."""
-        for name, place in self.found.items():
-            if place.base_mount(mountinfo.read()) is None:
-                continue
-            seen: dict[tuple[int, int], str] = {}
-            for choice in self.choices:
-                if choice.source != stack.NEW or name not in choice.entry["hierarchies"]:
-                    continue
-                problem = self._stacking_problem(place, f"{choice.entry['layer']}/{name}", seen, choice.name)
-                if problem:
-                    self._fall_back(choice, problem)
-
-    def _stacking_problem(
-        self, place: hierarchy.Place, path: str, seen: dict[tuple[int, int], str], name: str
-    ) -> str:
-        found = os.lstat(path)
-        twin = seen.setdefault((found.st_dev, found.st_ino), name)
-        if twin != name:
-            return f"its image is that of {twin}, too; an image can be stacked once"
-        if len(seen) > overlay.MAX_LOWERS:
-            return f"there are already {overlay.MAX_LOWERS} layers on {place.target}, which is all that an overlay takes"
-        try:
-            os.close(hierarchy.build(self.places, place, [path], 0))
-        except ExtensionError as error:
-            return str(error)
-        return ""
-
-    def _fall_back(self, choice: Choice, problem: str) -> None:
-        good = self.previous.get(choice.name)
-        choice.left_out = True
-        if good:
-            choice.source = stack.LAST_GOOD
-            choice.entry = dict(good, reason=f"kept at its last good version, because of the new one: {problem}")
-        else:
-            choice.source = stack.NONE
-            choice.entry = dict(choice.entry, state="failed", reason=problem, layer="")
-
     def _hierarchy_steps(self, wanted: list[stack.Hierarchy]) -> Iterator[Step]:
         todo = [item for item in wanted if self._differs(item)]
         self.changed = bool(todo) or self._extensions_differ()
-        new = self._new_state(wanted, {item.name for item in todo})
+        targets = {name: place.target for name, place in self.found.items()}
+        new = ledger.after(
+            self.state,
+            self.verb,
+            int(time.time()),
+            self.choices,
+            self.plan.masked,
+            wanted,
+            targets,
+            {item.name for item in todo},
+        )
         if not todo:
             yield Mark(self.places, self._merged_names())
             yield Commit(self.places, self.state, new)
@@ -367,9 +266,6 @@ class Transaction:
         yield from self._after_swap()
         yield Commit(self.places, self.state, new)
 
-    _stages: list[hierarchy.Stage] = []
-    _swaps: list[hierarchy.Swap] = []
-
     def _before_swap(self, new: dict[str, Any]) -> Iterator[Step]:
         if self.places.live and not self.dry_run:
             from extension_runtime import reaction
@@ -394,8 +290,6 @@ class Transaction:
         for swap in self._swaps:
             swap.close()
 
-    # The state
-
     def _differs(self, item: stack.Hierarchy) -> bool:
         """Whether what is mounted is something else than what is wanted."""
         place = self.found[item.name]
@@ -418,54 +312,11 @@ class Transaction:
         self.messages.append(text)
         self._log(text)
 
-    def _new_state(self, wanted: list[stack.Hierarchy], todo: set[str]) -> dict[str, Any]:
-        now = int(time.time())
-        entries = {choice.name: choice.entry for choice in self.choices}
-        for name, path in self.plan.masked.items():
-            item = {"name": name, "state": "masked", "reason": f"masked by {path}", "image": "", "version": ""}
-            item.update({"identity": "", "classes": [], "hierarchies": [], "manifest": path, "layer": ""})
-            entries[name] = item
-        new = {
-            "format": state.FORMAT,
-            "generation": self.generation if todo else self.state["generation"],
-            "when": now if todo else self.state["when"],
-            "extensions": entries,
-            "hierarchies": {item.name: self._hierarchy_state(item, item.name in todo) for item in wanted},
-            "previous": self.state["previous"],
-            "history": self.state.get("history", []),
-            "stale": self.state["stale"],
-        }
-        if todo:
-            kept = ("generation", "when", "hierarchies", "extensions")
-            before = {key: self.state[key] for key in kept} if self.state["generation"] else None
-            new["previous"] = None if self.verb == "rollback" else before
-        return self._noted(new, "done" if todo else "unchanged", "")
-
-    def _hierarchy_state(self, item: stack.Hierarchy, changed: bool) -> dict[str, Any]:
-        recorded = self.state["hierarchies"].get(item.name, {})
-        generation = self.generation if changed and item.merged else 0 if changed else recorded.get("generation", 0)
-        return {
-            "target": self.found[item.name].target,
-            "mode": item.mode,
-            "merged": item.merged,
-            "writable": item.writable,
-            "upper": item.upper if item.writable and item.mode == "persistent" else "",
-            "layers": [list(layer) for layer in item.layers],
-            "generation": generation,
-            "spec": item.spec(),
-        }
-
-    def _used_layers(self) -> set[str]:
-        entries = [*self.state["extensions"].values()]
-        if self.state["previous"]:
-            entries += self.state["previous"]["extensions"].values()
-        return {item["layer"] for item in entries if item.get("layer")}
-
     def _finish(self) -> None:
         """What can only be done, or fail, without consequence for what is merged now."""
         self.state = state.read(self.places.root)
         state.remove_empty(self.places.staging)
-        hierarchy.remove_layers(self.places, self._used_layers())
+        hierarchy.remove_layers(self.places, ledger.used_layers(self.state))
         for name, item in self.state["hierarchies"].items():
             if item["generation"]:
                 for parent in self._uppers(name, item):

@@ -1,5 +1,5 @@
 #  SPDX-License-Identifier: MIT
-"""The upper and work folders of a mutable hierarchy: found, checked, made; what an overlay would refuse is said here."""
+"""The upper and work folders of a mutable hierarchy: found, made, and checked for what an overlay would refuse."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def resolve(places: Places, configured: str, hierarchy: str) -> str:
             os.close(root)
     except OSError as error:
         raise OverlayError(
-            f"{places.root}{configured}: the upper folder of /{hierarchy} cannot be used: {os.strerror(error.errno or 0)}; "
-            f"make it, or name another with Upper= in extensions.conf"
+            f"{places.root}{configured}: the upper folder of /{hierarchy} cannot be used: "
+            f"{os.strerror(error.errno or 0)}; make it, or name another with Upper= in extensions.conf"
         ) from None
     path = os.readlink(f"/proc/self/fd/{fd}")
     os.close(fd)

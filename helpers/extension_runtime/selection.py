@@ -1,0 +1,133 @@
+#  SPDX-License-Identifier: MIT
+"""Which layers a transaction stacks: what stack.py decides, from what is attached, was merged before and can be stacked."""
+
+from __future__ import annotations
+
+import os
+
+from extension_generator import version as versions
+from extension_generator.errors import ExtensionError
+
+from extension_runtime import attach, attachments, hierarchy, mountinfo, overlay, stack, state
+from extension_runtime.record import Record
+from extension_runtime.stack import Candidate, Choice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from extension_generator.errors import Diagnostic
+    from extension_generator.load import Plan
+
+    from extension_runtime.state import Places
+
+    Entries = Mapping[str, Mapping[str, Any]]
+
+
+def current(places: Places, plan: Plan, previous: Entries, *, boot: bool, always: bool) -> list[Choice]:
+    """What becomes of each extension, as attached now, after a merge whose extensions had the entries `previous`."""
+    choices = stack.choose(attachments.candidates(places, plan.extensions, boot), previous)
+    _place_broken(choices, plan.broken, previous)
+    if always:
+        for choice in choices:
+            if choice.source == stack.KEEP:
+                choice.source = stack.NEW
+    return choices
+
+
+def predicted(places: Places, plan: Plan, previous: Entries, *, boot: bool, always: bool) -> list[Choice]:
+    """As `current`, if every image that is to be attached first were good."""
+    candidates = attachments.candidates(places, plan.extensions, boot)
+    records = attach.records(places.root)
+    for candidate in candidates:
+        manifest = candidate.manifest
+        identity = attachments.current_identity(places.root, manifest)
+        if identity and (always or not attachments.is_current(places.root, manifest, records.get(manifest.name))):
+            candidate.held_back = ""
+            candidate.record = Record(
+                manifest.name,
+                "attached",
+                image=manifest.image,
+                identity=identity,
+                classes=list(manifest.classes),
+                hierarchies=[name for name in state.HIERARCHIES if _may_have(candidate, name)],
+            )
+    choices = stack.choose(candidates, previous)
+    _place_broken(choices, plan.broken, previous)
+    return choices
+
+
+def _may_have(candidate: Candidate, hierarchy_name: str) -> bool:
+    return ("confext" if hierarchy_name == "etc" else "sysext") in candidate.manifest.classes
+
+
+def none(plan: Plan) -> list[Choice]:
+    """No extension, whatever is attached."""
+    off = "extensions=0 on the kernel command line"
+    reason = "not merged; 'extensionctl merge' merges it" if plan.settings.enabled else off
+    return [Choice(item.name, stack.NONE, stack.entry(item, "ready", reason)) for item in plan.extensions]
+
+
+def earlier(before: Mapping[str, Any]) -> list[Choice]:
+    """The extensions of an earlier merge, given its part of the state, with the layers that it had."""
+    order = [name for item in before["hierarchies"].values() for name, _path in item["layers"]]
+    entries = before["extensions"]
+    ranked = sorted(entries, key=lambda name: order.index(name) if name in order else -1)
+    return [Choice(name, stack.KEEP if entries[name]["layer"] else stack.NONE, dict(entries[name])) for name in ranked]
+
+
+def _place_broken(choices: list[Choice], broken: Mapping[str, Sequence[Diagnostic]], previous: Entries) -> None:
+    """A manifest that cannot be read leaves its extension as it was, at the place that its name gives."""
+    for name, diagnostics in sorted(broken.items()):
+        problem = diagnostics[0]
+        good = previous.get(name)
+        if good is None:
+            entry = stack.bare_entry(name, "failed", str(problem), problem.path)
+            choices.append(Choice(name, stack.NONE, entry, left_out=True))
+            continue
+        kept = dict(good, state="merged", reason=f"kept as it was, because its manifest is broken: {problem}")
+        place = next((i for i, other in enumerate(choices) if versions.compare(name, other.name) < 0), len(choices))
+        choices.insert(place, Choice(name, stack.LAST_GOOD, kept, left_out=True))
+
+
+def leave_out_unstackable(
+    places: Places, found: Mapping[str, hierarchy.Place], choices: Sequence[Choice], previous: Entries
+) -> None:
+    """Take back the choice of new layers that no overlay takes, so that one of them does not keep the others out."""
+    table = mountinfo.read()
+    for name, place in found.items():
+        if place.base_mount(table) is None:
+            continue
+        seen: dict[tuple[int, int], str] = {}
+        for choice in choices:
+            if choice.source != stack.NEW or name not in choice.entry["hierarchies"]:
+                continue
+            problem = _stacking_problem(places, place, choice, seen)
+            if problem:
+                _fall_back(choice, problem, previous.get(choice.name))
+
+
+def _stacking_problem(places: Places, place: hierarchy.Place, choice: Choice, seen: dict[tuple[int, int], str]) -> str:
+    path = f"{choice.entry['layer']}/{place.name}"
+    found = os.lstat(path)
+    twin = seen.setdefault((found.st_dev, found.st_ino), choice.name)
+    if twin != choice.name:
+        return f"its image is that of {twin}, too; an image can be stacked once"
+    if len(seen) > overlay.MAX_LOWERS:
+        return f"there are already {overlay.MAX_LOWERS} layers on {place.target}, which is all that an overlay takes"
+    try:
+        os.close(hierarchy.build(places, place, [path], 0))
+    except ExtensionError as error:
+        return str(error)
+    return ""
+
+
+def _fall_back(choice: Choice, problem: str, good: Mapping[str, Any] | None) -> None:
+    choice.left_out = True
+    if good:
+        choice.source = stack.LAST_GOOD
+        choice.entry = dict(good, reason=f"kept at its last good version, because of the new one: {problem}")
+    else:
+        choice.source = stack.NONE
+        choice.entry = dict(choice.entry, state="failed", reason=problem, layer="")
