@@ -126,7 +126,7 @@ def unpin(path: str) -> None:
 
 
 class Workshop(Step):
-    """Makes the folder of the state a private mount, so that what is built there is not copied into other namespaces."""
+    """Makes the folder of the state a private mount, so that nothing built there is copied into other namespaces."""
 
     def __init__(self, places: Places) -> None:
         super().__init__("workshop", f"make {places.run} a private mount")

@@ -1,5 +1,5 @@
 #  SPDX-License-Identifier: MIT
-"""Which layers a transaction stacks: what stack.py decides, from what is attached, was merged before and can be stacked."""
+"""Which layers a transaction stacks: stack.py decides, from what is attached, was merged before and can be stacked."""
 
 from __future__ import annotations
 
