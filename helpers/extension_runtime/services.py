@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from extension_runtime.health import Failed
     from extension_runtime.systemd import Systemd
 
+REVERT_TIMEOUT = 30.0  # seconds for units to come back
 VERBS = {START: "start", RESTART: "try-restart", RELOAD: "try-reload-or-restart"}
 
 
@@ -72,8 +73,10 @@ class Outcome:
 class Reaction:
     """The steps around one swap.  `changes` is the difference, `notes` what a person should know besides."""
 
-    __slots__ = ("_machine", "_manifests", "_started", "_stopped", "_systemd", "actions", "change", "changes", "notes",
-                 "outcome", "reload", "wishes")  # fmt: skip
+    __slots__ = (
+        "_acted", "_machine", "_manifests", "_started", "_stopped", "_systemd", "actions", "change", "changes",
+        "notes", "outcome", "reload", "wishes",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -95,6 +98,7 @@ class Reaction:
         self._manifests = manifests
         self._stopped: list[str] = []
         self._started: dict[str, bool] = {}
+        self._acted = False
 
     def of(self, verb: str) -> list[Wish]:
         """The wishes of one kind."""
@@ -117,6 +121,7 @@ class Reaction:
 
     def after(self) -> Outcome:
         """Bring PID 1 and the services to what is merged now; what fails is in the outcome, nothing raises."""
+        self._acted = True
         if self.reload:
             self._try(self._systemd.daemon_reload, "PID 1 has read its units again")
         for item in self.actions:
@@ -153,19 +158,24 @@ class Reaction:
         self._try(lambda: self._systemd.stop(units), "")
 
     def revert(self) -> None:
-        """After the swap back: bring units to how they were."""
-        if self.reload:
-            self._try(self._systemd.daemon_reload, "")
-        for item in self.actions:
-            self._act(item)
-        again = [unit for unit in self._started if self._machine.running(unit)]
-        failed = [u for u in self._started if u not in again and self._machine.units.get(u, None) is None]
-        self._systemd.reset_failed([*again, *failed])
-        self._try(lambda: self._systemd.queue("restart", again), "")
+        """After the swap back: bring units to how they were; without after() only what before() stopped needs it."""
+        again: list[str] = []
+        if self._acted:
+            if self.reload:
+                self._try(self._systemd.daemon_reload, "")
+            for item in self.actions:
+                self._act(item)
+            again = [unit for unit in self._started if self._machine.running(unit)]
+            self._systemd.reset_failed([unit for unit in sorted(self._started) if unit in again or self._is_new(unit)])
+            self._try(lambda: self._systemd.queue("restart", again), "")
         self._try(lambda: self._systemd.queue("start", self._stopped), "")
-        health.watch(self._systemd, dict.fromkeys([*again, *self._stopped], False), 30.0, 0.0)
-        self._queue_own("stop", self.change.added)
-        self._queue_own("start", self.change.removed)
+        health.watch(self._systemd, dict.fromkeys([*again, *self._stopped], False), REVERT_TIMEOUT, 0.0)
+        if self._acted:
+            self._queue_own("stop", self.change.added)
+            self._queue_own("start", self.change.removed)
+
+    def _is_new(self, unit: str) -> bool:
+        return unit not in self._machine.units
 
     def _act(self, item: Triggered) -> None:
         action = item.action

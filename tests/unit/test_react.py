@@ -10,8 +10,10 @@ import pytest
 from extension_generator.manifest import Manifest
 from extension_runtime import react
 from extension_runtime.action import Action
+from extension_runtime.commands import CommandError
 from extension_runtime.react import Change, Reaction
 from fake_systemd import FakeSystemd, layer
+from pytest_mock import MockerFixture
 
 UNITS = "lib/systemd/system"
 WANTS = f"{UNITS}/multi-user.target.wants"
@@ -389,3 +391,44 @@ def test_describes_each_step(lab: Lab) -> None:
         "start n.service: wanted by multi-user.target",
         "restart a.service: its unit file changed",
     ]
+
+
+def test_taken_back_before_anything_was_done(lab: Lab) -> None:
+    lab.running("a.service", "gone.service")
+    old: Files = {f"{UNITS}/a.service": "1", f"{UNITS}/gone.service": SERVICE}
+    reaction = lab.react({"e": old}, {"e": {f"{UNITS}/a.service": "2"}})
+    reaction.before()
+    lab.systemd.shown = [{"gone.service": {"LoadState": "loaded", "ActiveState": "active"}}]
+    reaction.revert()
+    assert lab.systemd.calls == ["stop --wait gone.service", "start gone.service"]
+
+
+def test_a_failure_of_one_call_does_not_stop_the_others(lab: Lab) -> None:
+    def fail() -> None:
+        raise CommandError("systemctl daemon-reload: exit status 1")
+
+    lab.running("a.service")
+    lab.systemd.daemon_reload = fail  # type: ignore[method-assign]
+    reaction = lab.react({"e": {f"{UNITS}/a.service": "1"}}, {"e": {f"{UNITS}/a.service": "2"}})
+    assert reaction.after().problems == ["systemctl daemon-reload: exit status 1"]
+    assert lab.systemd.calls == ["try-restart a.service"]
+
+
+def test_actions_come_after_the_reload_and_before_the_services(lab: Lab, mocker: MockerFixture) -> None:
+    run = mocker.patch("extension_runtime.commands.run")
+    run.side_effect = lambda argv, **_options: lab.systemd.calls.append(" ".join(argv))
+    mocker.patch("extension_runtime.actions.execute.__defaults__", (run, lambda _path: True, lambda _path: True))
+    action = Action("demo", "/a")
+    action.paths, action.exec, action.restart = ("/usr/lib/systemd/**",), ("/bin/demo",), ("a.service",)
+    lab.actions = [action]
+    lab.running("a.service")
+    calls = lab.calls({}, {"e": {f"{UNITS}/n.service": SERVICE}})
+    assert calls == ["SWAP", "daemon-reload", "/bin/demo", "try-restart a.service", *OWN]
+
+
+def test_actions_none_runs_none(lab: Lab) -> None:
+    action = Action("demo", "/a")
+    action.paths, action.exec = ("/usr/**",), ("/bin/demo",)
+    lab.actions = [action]
+    lab.manifests["e"] = Manifest("e", "/m", actions="none")
+    assert lab.calls({}, {"e": {"bin/x": "1"}}) == ["SWAP", *OWN]
