@@ -464,6 +464,11 @@ def test_merge_and_unmerge_are_a_unit_too(systemd: Pid1, capsys: pytest.CaptureF
     assert "already merged" in capsys.readouterr().out
 
 
+def test_a_stop_that_fails_is_told_though_systemctl_does_not(systemd: Pid1) -> None:
+    systemd.properties |= {"ActiveState": "active", "Result": "exit-code"}
+    assert cli.main(["unmerge"]) == 1
+
+
 def test_what_no_unit_stands_for_runs_in_a_transient_one(systemd: Pid1) -> None:
     assert cli.main(["rollback"]) == 0
     assert cli.main(["refresh", "--always"]) == 0

@@ -157,7 +157,8 @@ def _unit(options: Options, action: str, unit: str) -> int:
     lines = pid1.log_of(after.get("InvocationID", "") if ran else "", began)
     if ran and action == "start" and after.get("ExecMainStatus") == str(LEFT_OUT):
         return _say(options, LEFT_OUT, lines)
-    if ended.returncode == 0:
+    # systemctl stop is content when ExecStop= fails.
+    if ended.returncode == 0 and after.get("Result", "success") == "success":
         return _say(options, DONE, lines)
     if not ran:
         # It never started: what systemctl said is all there is to say.
