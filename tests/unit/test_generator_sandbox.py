@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from extension_generator.escape import decode, option
 from requirements import require_root, require_tool
 
 TOP = Path(__file__).resolve().parents[2]
@@ -135,3 +136,31 @@ def test_verify_would_see_a_mistake(tmp_path: Path) -> None:
     normal.mkdir()
     (normal / "run-extension-a.mount").write_text("[Unit]\nAftre=x\n[Mount]\nWhat=a\nWhere=/run/extension/a\n")
     assert any("Aftre" in line for line in verify(normal, tmp_path))
+
+
+HELPER = """#!/bin/sh
+for word; do printf '%s\\n' "$word"; done >&2
+exit 32
+"""
+
+
+def test_options_survive_mount(tmp_path: Path) -> None:
+    require_root()
+    require_tool("mount", "unshare")
+    helper = tmp_path / "mount.extension"
+    helper.write_text(HELPER)
+    helper.chmod(0o755)
+    text = 'a "b", c=\\d:%e; é\n'
+    # mount(8) looks for helpers in /sbin; a private one hides the machine's.
+    script = 'mount -t tmpfs none /usr/sbin && cp "$1" /usr/sbin/ && exec mount -t extension -o "$2" name "$3"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", helper, f"ext.error={option(text)},ext.noexec=1", tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 32, done.stderr
+    (given,) = [line for line in done.stderr.splitlines() if "ext.error=" in line]
+    pairs = dict(pair.split("=", 1) for pair in given.split(",") if "=" in pair)
+    assert (decode(pairs["ext.error"]), pairs["ext.noexec"]) == (text, "1")
