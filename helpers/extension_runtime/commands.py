@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import subprocess
-
 from extension_generator.errors import ExtensionError
 
 
@@ -35,7 +33,9 @@ def run(argv: list[str], *, check: bool = True, input: str | None = None, timeou
 
     Raises CommandError when it cannot be started, when the time is up, and, with `check`, when it fails.
     """
+    # Imported here: most merges run no command, and it costs more than the rest of them.
     import os
+    import subprocess
 
     environment = dict(os.environ, LC_ALL="C.UTF-8", SYSTEMD_PAGER="", SYSTEMD_COLORS="0")
     try:
