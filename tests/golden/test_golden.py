@@ -69,9 +69,12 @@ def write() -> None:
         expected = HERE / case / "run.expected"
         shutil.rmtree(expected, ignore_errors=True)
         with tempfile.TemporaryDirectory() as scratch:
-            _, log = run(case, Path(scratch))
-            if any(Path(scratch).iterdir()):
-                shutil.copytree(scratch, expected, symlinks=True)
+            # A directory of its own: the scratch one is for its maker alone, and the copy would be, too.
+            made = Path(scratch) / "made"
+            made.mkdir()
+            _, log = run(case, made)
+            if any(made.iterdir()):
+                shutil.copytree(made, expected, symlinks=True)
         (HERE / case / "log.expected").unlink(missing_ok=True)
         if log:
             (HERE / case / "log.expected").write_text(log)
