@@ -90,6 +90,11 @@ def test_action_keys(section: str) -> None:
     assert keys_in(sections("extension.5")[f"[{section}]"]) == known
 
 
+def test_shipped_actions() -> None:
+    listed = sections("extension.5")["Shipped actions"].partition(".na\n")[2].partition(".ad")[0]
+    assert re.split(r"[,\s]+", listed.strip()) == sorted(path.stem for path in (TOP / "actions").iterdir())
+
+
 def verbs() -> dict[str, set[str]]:
     """Every verb of the parser with the long options that it alone has."""
     parser = cli.build_parser()
