@@ -100,9 +100,9 @@ def leave_out_unstackable(
         if place.base_mount(table) is None:
             continue
         seen: dict[tuple[int, int], str] = {}
-        for choice in choices:
-            if choice.source != stack.NEW or name not in choice.entry["hierarchies"]:
-                continue
+        layers = [c for c in choices if c.source != stack.NONE and name in c.entry["hierarchies"]]
+        # What was merged before comes first: of two with one image, the newcomer is left out.
+        for choice in sorted(layers, key=lambda choice: choice.source == stack.NEW):
             problem = _stacking_problem(places, place, choice, seen)
             if problem:
                 _fall_back(choice, problem, previous.get(choice.name))
@@ -114,6 +114,8 @@ def _stacking_problem(places: Places, place: hierarchy.Place, choice: Choice, se
     twin = seen.setdefault((found.st_dev, found.st_ino), choice.name)
     if twin != choice.name:
         return f"its image is that of {twin}, too; an image can be stacked once"
+    if choice.source != stack.NEW:
+        return ""
     if len(seen) > overlay.MAX_LOWERS:
         return f"there are already {overlay.MAX_LOWERS} layers on {place.target}, which is all that an overlay takes"
     try:

@@ -162,6 +162,13 @@ class Transaction:
         except OSError as error:
             self._failed(str(error), "failed")
             raise TransactionError(f"{self.verb}: {error.strerror or error}; nothing was changed") from None
+        except Exception as error:
+            # A mistake in this program: what it had done is taken back all the same, and the trace is for its authors.
+            import traceback
+
+            self._log(traceback.format_exc())
+            self._failed(f"{type(error).__name__}: {error}", "failed")
+            raise TransactionError(f"{self.verb}: {type(error).__name__}: {error}; nothing was changed") from None
         finally:
             self._close()
         self._finish()
