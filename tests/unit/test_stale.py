@@ -1,0 +1,136 @@
+#  SPDX-License-Identifier: MIT
+"""Units that still see an earlier merge, on a /proc made for the test."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from extension_runtime import stale, views
+
+OLD = "0:45"
+TABLE = b"20 1 8:1 / / rw - ext4 /dev/sda rw\n21 20 0:50 / /usr ro - overlay extensions ro\n"
+MAPS = "7f00-7f01 r-xp 00000000 %s 12   %s\n"
+
+
+class Proc:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        (path / "self").mkdir()
+        (path / "self" / "mountinfo").write_bytes(TABLE)
+
+    def add(
+        self, pid: int, unit: str, maps: str = "", table: bytes = TABLE, namespace: str = "mnt:[1]",
+        fds: dict[str, int] | None = None,
+    ) -> None:  # fmt: skip
+        folder = self.path / str(pid)
+        for name in ("ns", "fd", "fdinfo"):
+            (folder / name).mkdir(parents=True)
+        (folder / "cgroup").write_text(f"0::/system.slice/{unit}\n" if unit else "0::/\n")
+        (folder / "comm").write_text("demo\n")
+        (folder / "maps").write_text(maps)
+        (folder / "mountinfo").write_bytes(table)
+        (folder / "ns" / "mnt").symlink_to(namespace)
+        (folder / "exe").symlink_to("/usr/bin/demo")
+        (folder / "cwd").symlink_to("/")
+        (folder / "root").symlink_to("/")
+        for number, (target, mount) in enumerate((fds or {}).items()):
+            (folder / "fd" / str(number)).symlink_to(target)
+            (folder / "fdinfo" / str(number)).write_text(f"pos:\t0\nflags:\t0\nmnt_id:\t{mount}\n")
+
+    def find(self, *changed: str, covered: dict[str, str] | None = None) -> dict[str, str]:
+        found = stale.find({OLD: "/usr"}, set(changed), covered, str(self.path))
+        return {view.unit: view.reason for view in found}
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Proc:
+    return Proc(tmp_path)
+
+
+def test_an_old_overlay_in_the_mount_table(proc: Proc) -> None:
+    proc.add(1000, "a.service", table=TABLE.replace(b"0:50", b"0:45"), namespace="mnt:[2]")
+    proc.add(1001, "b.service")
+    assert proc.find("/usr/bin/x") == {"a.service": "its mount namespace still shows /usr as it was"}
+
+
+def test_maps_of_the_old_overlay(proc: Proc) -> None:
+    proc.add(1000, "changed.service", MAPS % ("00:2d", "/bin/demo"))
+    proc.add(1001, "same.service", MAPS % ("00:2d", "/bin/other"))
+    proc.add(1002, "new.service", MAPS % ("00:32", "/usr/bin/demo"))
+    proc.add(1003, "removed.service", MAPS % ("00:2d", "/bin/with blank (deleted)"))
+    assert proc.find("/usr/bin/demo", "/usr/bin/with blank") == {
+        "changed.service": "maps /usr/bin/demo, which changed",
+        "removed.service": "maps /usr/bin/with blank, which changed",
+    }
+
+
+def test_maps_of_the_base_before_the_first_merge(proc: Proc) -> None:
+    proc.add(1000, "early.service", MAPS % ("08:01", "/usr/lib/x.so"))
+    proc.add(1001, "other.service", MAPS % ("08:01", "/usr/lib/y.so"))
+    assert proc.find("/usr/lib/x.so") == {}
+    assert set(proc.find("/usr/lib/x.so", covered={"8:1": ""})) == {"early.service"}
+
+
+def test_folders_in_the_old_tree(proc: Proc, tmp_path: Path) -> None:
+    proc.add(1000, "a.service")
+    number = os.stat("/").st_dev
+    found = stale.find({f"{os.major(number)}:{os.minor(number)}": "/usr"}, {"/usr/x"}, None, str(tmp_path))
+    assert [view.reason for view in found] == ["its working directory is in the old /usr"]
+
+
+def test_open_files_of_a_detached_mount(proc: Proc) -> None:
+    proc.add(1000, "a.service", fds={"/share/x": 99, "socket:[1]": 7})
+    proc.add(1001, "b.service", fds={"/share/y": 99, "/usr/share/x": 21})
+    proc.add(1002, "c.service", fds={"/memfd:share/x (deleted)": 98, "/usr/share/x": 99})
+    assert proc.find("/usr/share/x") == {
+        "a.service": "has /usr/share/x open, which changed",
+        "c.service": "has /usr/share/x open, which changed",
+    }
+
+
+def test_processes_outside_of_units_and_kernel_threads(proc: Proc) -> None:
+    proc.add(1000, "", MAPS % ("00:2d", "/bin/demo"))
+    proc.add(1001, "")
+    (proc.path / "1001" / "exe").unlink()
+    assert list(proc.find("/usr/bin/demo")) == ["1000 demo"]
+
+
+def test_a_process_that_ends_meanwhile(proc: Proc) -> None:
+    proc.add(1000, "a.service")
+    (proc.path / "1000" / "maps").unlink()
+    assert proc.find("/usr/bin/demo") == {}
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "unit"),
+    [
+        ("/system.slice/a.service", "a.service"),
+        ("/system.slice/system-x.slice/x@1.service/payload/deep.scope", "x@1.service"),
+        ("/user.slice/user-1000.slice/user@1000.service/app.slice/b.service", "user@1000.service"),
+        ("/user.slice/user-0.slice/session-1.scope", "session-1.scope"),
+        ("/init.scope", "init.scope"),
+        ("/", ""),
+        ("/custom", ""),
+    ],
+)
+def test_unit_of_a_cgroup(cgroup: str, unit: str) -> None:
+    assert stale.unit_of(cgroup) == unit
+
+
+def test_each_swap_counts_only_what_changed_since(proc: Proc, tmp_path: Path) -> None:
+    run = str(tmp_path)
+    views.record(run, {"0:45": "/usr"}, ["/usr/one"])
+    views.record(run, {"0:46": "/usr", "0:50": "/opt"}, ["/usr/two"])
+    proc.add(1000, "first.service", MAPS % ("00:2d", "/two"))
+    proc.add(1001, "second.service", MAPS % ("00:2e", "/one"))
+    proc.add(1002, "third.service", MAPS % ("00:2e", "/two"))
+    assert [view.unit for view in views.find(run, run)] == ["first.service", "third.service"]
+    views.forget(run)
+    assert views.find(run, run) == []
+
+
+def test_what_is_restarted_and_what_is_not() -> None:
+    found = [stale.StaleView(unit, "why", 1) for unit in ("a.service", "dbus.service", "s.scope", "gone.service")]
+    assert views.restartable(found, {"a.service", "dbus.service", "s.scope"}) == ["a.service"]
