@@ -1,0 +1,67 @@
+#  SPDX-License-Identifier: MIT
+"""Structured messages to the journal, and progress to PID 1.
+
+With systemd-python each message has its fields and its identifier, which the catalog explains; without it, or without a
+journal, the text goes to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+MERGED = "ba09fb60c3e04189a310e91a43a054ee"
+REFRESHED = "1b755f1ec9774cdeb23afe7dcc3691f7"
+UNMERGED = "281438a6511e4a6bbdf1ab6886990c5b"
+ROLLED_BACK = "26de2441bd404f2aa0bc53013abb6d35"
+LEFT_OUT = "b5a264f2127e402a8dba72ca9dd7fc37"
+ACTION_FAILED = "5cdc55af9498406284db2f82832ca4fa"
+STALE_VIEW = "2457e1ca8d6948329bc3994c3c17e11a"
+MESSAGES = {
+    "merged": MERGED,
+    "refreshed": REFRESHED,
+    "unmerged": UNMERGED,
+    "rolled-back": ROLLED_BACK,
+    "left-out": LEFT_OUT,
+    "action-failed": ACTION_FAILED,
+    "stale-view": STALE_VIEW,
+}
+"""What is told, to the MESSAGE_ID= that catalog/extensionctl.catalog explains."""
+
+ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
+
+
+def send(text: str, message: str = "", priority: int = INFO, **fields: object) -> None:
+    """Tell the journal `text`; `message` is a key of MESSAGES.
+
+    Fields by convention: EXTENSION=, GENERATION= (a number), UNIT= (the unit spoken of), ACTION=, REASON=, VERB=.
+    Empty ones are left out.  Never raises: what cannot be told must not fail what was done.
+    """
+    given = {key: str(value) for key, value in fields.items() if value not in ("", None)}
+    if message:
+        given["MESSAGE_ID"] = MESSAGES[message]
+    try:
+        from systemd import journal
+
+        journal.send(text, PRIORITY=str(priority), SYSLOG_IDENTIFIER="extensionctl", **given)
+    except (ImportError, OSError):
+        level = f"<{priority}>" if "JOURNAL_STREAM" in os.environ else ""
+        try:
+            print(f"{level}{text}", file=sys.stderr)
+        except OSError:
+            return
+
+
+def notify(state: str) -> None:
+    """Tell PID 1 how far it is, as "STATUS=..."; nothing happens where nobody listens (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    import socket
+
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as wire:
+            wire.connect("\0" + address[1:] if address[0] == "@" else address)
+            wire.send(state.encode())
+    except OSError:
+        return
