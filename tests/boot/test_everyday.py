@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from images import directory, hello, squashfs
-from machine import CHECKOUT, Machine
+from machine import CHECKOUT, Boot, Machine
 
 ONCE = """\
 [Unit]
@@ -77,10 +76,19 @@ def _host(root: Path) -> str:
     return "".join(line for line in lines if line.startswith(("ID=", "VERSION_ID=")))
 
 
+_booted: dict[str, Boot] = {}
+
+
 @pytest.fixture(scope="module")
-def facts(suite: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """What `inside/everyday.py` saw on a machine of `suite`."""
-    with Machine(suite, tmp_path_factory.mktemp(suite)) as machine:
+def facts(suite: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `inside/everyday.py` saw on a machine of `suite`, which is booted once, also when that fails."""
+    if suite not in _booted:
+        _booted[suite] = _boot(suite, tmp_path_factory.mktemp(suite))
+    return _booted[suite].facts()
+
+
+def _boot(suite: str, place: Path) -> Boot:
+    with Machine(suite, place) as machine:
         for name, text in MANIFESTS.items():
             machine.write(f"etc/extensions.d/{name}.extension", text)
         _images(machine)
@@ -94,7 +102,7 @@ def facts(suite: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict
         checkout = machine.root / "boot-images/checkout"
         checkout.mkdir()
         shutil.copy(CHECKOUT / "setup", checkout / "setup")
-        yield machine.boot("everyday.py").facts()
+        return machine.boot("everyday.py")
 
 
 def _row(facts: dict[str, Any], scene: str, name: str) -> dict[str, Any]:

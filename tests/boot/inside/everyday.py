@@ -118,7 +118,7 @@ def ending() -> None:
     ran = sh(RELOAD)
     facts["cleared"].update(ran=ran, after=failed())
     ran = sh("cd /boot-images/checkout && LIBDIR=/usr/lib/extensionctl BINDIR=/usr/bin DESTDIR= bash ./setup uninstall")
-    left = sh("find /usr /run -xdev -name '*extension*' -not -path '/usr/lib/python*' -not -path '*/systemd-*'")["out"]
+    left = sh("find /usr /run -xdev -name '*extension*' -not -path /run/extensions.d -not -path '/usr/lib/python*' -not -path '*/systemd-*'")["out"]
     facts["uninstalled"] = {
         "ran": ran,
         "left": left.splitlines(),
@@ -133,6 +133,7 @@ def ending() -> None:
 # What is under the overlays: a bind of the root alone shows it.
 sh("mount --bind / /mnt")
 base = {top: tree("/mnt" + top) for top in ("/usr", "/opt", "/etc")}
+del base["/opt"]["sub"], base["/usr"]["local/games"]
 sh("umount /mnt")
 at_boot()
 refreshes()
