@@ -1,5 +1,5 @@
 #  SPDX-License-Identifier: MIT
-"""Structured messages to the journal, and progress to PID 1.
+"""Structured messages to the journal.
 
 With systemd-python each message has its fields and its identifier, which the catalog explains; without it, or without a
 journal, the text goes to standard error.
@@ -50,18 +50,3 @@ def send(text: str, message: str = "", priority: int = INFO, **fields: object) -
             print(f"{level}{text}", file=sys.stderr)
         except OSError:
             return
-
-
-def notify(state: str) -> None:
-    """Tell PID 1 how far it is, as "STATUS=..."; nothing happens where nobody listens (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address.startswith(("/", "@")):
-        return
-    import socket
-
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as wire:
-            wire.connect("\0" + address[1:] if address[0] == "@" else address)
-            wire.send(state.encode())
-    except OSError:
-        return

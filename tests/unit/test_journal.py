@@ -1,10 +1,9 @@
 #  SPDX-License-Identifier: MIT
-"""Messages to the journal, their catalog, and progress to PID 1."""
+"""Messages to the journal, and their catalog."""
 
 from __future__ import annotations
 
 import re
-import socket
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -45,19 +44,3 @@ def test_without_the_binding_it_is_said_on_standard_error(
     monkeypatch.setenv("JOURNAL_STREAM", "1:2")
     journal.send("left out", "left-out", journal.WARNING)
     assert capsys.readouterr().err == "left out\n<4>left out\n"
-
-
-@pytest.mark.parametrize("abstract", [False, True])
-def test_progress(abstract: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = f"\0extensions-test-{tmp_path.name}-{id(tmp_path)}" if abstract else str(tmp_path / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
-        wire.bind(name)
-        monkeypatch.setenv("NOTIFY_SOCKET", name.replace("\0", "@"))
-        journal.notify("STATUS=swap /usr")
-        assert wire.recv(100) == b"STATUS=swap /usr"
-
-
-@pytest.mark.parametrize("address", ["", "nonsense", "/missing/socket"])
-def test_nobody_listens(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NOTIFY_SOCKET", address)
-    journal.notify("STATUS=x")
