@@ -78,6 +78,9 @@ class Systemd:
 
         Waiting could last for ever: a unit may be ordered after the merge that is waited for.
         """
+        if verb in ("restart", "try-restart"):
+            # Start limits are for units that crash in a loop; many refreshes in a short time are none.
+            self.reset_failed(units)
         if units:
             self._call(verb, "--no-block", *([f"--job-mode={mode}"] if mode else []), "--", *units)
 
