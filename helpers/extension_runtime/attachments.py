@@ -12,15 +12,14 @@ import os
 from extension_generator.errors import ExtensionError
 from extension_generator.escape import mount_unit
 
-from extension_runtime import attach, image, syscalls
+from extension_runtime import attach, content, image, mountinfo, syscalls
 from extension_runtime.stack import Candidate
-from extension_runtime.state import Places
+from extension_runtime.state import Places, replace
 from extension_runtime.steps import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Iterable, Sequence
 
     from extension_generator.manifest import Manifest
 
@@ -38,6 +37,17 @@ def current_identity(root: str, manifest: Manifest) -> str:
         return ""
 
 
+def current_hierarchies(root: str, manifest: Manifest) -> list[str]:
+    """Which hierarchies the image that would be attached has; for a raw one, all that it may have."""
+    try:
+        with image.find(root or "/", manifest.image, manifest.classes) as picked:
+            if picked.kind == "directory":
+                return content.hierarchies(picked.fd, manifest.classes, picked.path)
+    except ExtensionError:
+        return []
+    return [name for class_, names in content.HIERARCHIES.items() if class_ in manifest.classes for name in names]
+
+
 def is_current(root: str, manifest: Manifest, record: Record | None) -> bool:
     """Whether what is attached is what would be attached now."""
     return (
@@ -48,76 +58,77 @@ def is_current(root: str, manifest: Manifest, record: Record | None) -> bool:
     )
 
 
-class _Attach(Step):
-    """Shared by both ways of attaching: what was attached before is put back from the pinned layers."""
+class Attach(Step):
+    """Shared by both ways of attaching: what was attached before is kept until the end, to be put back."""
 
-    def __init__(self, name: str, text: str, places: Places, previous: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, name: str, text: str, places: Places) -> None:
         super().__init__(name, text)
         self._places = places
-        self._previous = previous
         self._records: dict[str, str | None] = {}
+        self._trees: dict[str, int] = {}
 
     def remember(self, names: Iterable[str]) -> None:
-        """Keep the records of `names` as they are."""
+        """Keep what is attached for `names`, and the records of it, as they are."""
         for name in names:
             try:
                 with open(f"{self._places.attached}/{name}.json", encoding="ascii") as file:
                     self._records[name] = file.read()
             except FileNotFoundError:
                 self._records[name] = None
+            # Not the layer of the last merge: what is attached may be newer than that.
+            target = f"{self._places.extension}/{name}"
+            if mountinfo.is_mount_point(target):
+                self._trees[name] = syscalls.open_tree(target)
 
     def undo(self) -> None:
         for name, text in self._records.items():
-            layer = self._previous.get(name, {}).get("layer", "")
             attach.detach(self._places.root, name)
-            if text is None:
-                continue
-            if layer and os.path.isdir(layer):
+            if name in self._trees:
                 target = f"{self._places.extension}/{name}"
                 os.makedirs(target, 0o755, exist_ok=True)
-                tree = syscalls.open_tree(layer)
-                try:
-                    syscalls.move_mount(tree, target)
-                finally:
-                    os.close(tree)
-            with open(f"{self._places.attached}/{name}.json", "w", encoding="ascii") as file:
-                file.write(text)
+                syscalls.move_mount(self._trees[name], target)
+            if text is not None:
+                replace(f"{self._places.attached}/{name}.json", text)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what was attached before."""
+        for tree in self._trees.values():
+            os.close(tree)
+        self._trees.clear()
 
 
-class AttachHere(_Attach):
+class AttachHere(Attach):
     """Attaches the image of one extension on a root whose PID 1 is not spoken to."""
 
-    def __init__(self, places: Places, manifest: Manifest, previous: Mapping[str, Mapping[str, Any]]) -> None:
-        super().__init__(f"attach:{manifest.name}", f"attach {manifest.name}: {manifest.image}", places, previous)
+    def __init__(self, places: Places, manifest: Manifest) -> None:
+        super().__init__(f"attach:{manifest.name}", f"attach {manifest.name}: {manifest.image}", places)
         self._manifest = manifest
 
     def do(self) -> None:
         manifest = self._manifest
-        self.remember([manifest.name])
-        attach.attach(
-            attach.Request(
-                self._places.root,
-                manifest.name,
-                manifest.image,
-                manifest.classes,
-                manifest.mismatch,
-                manifest.noexec,
-                manifest.nosuid,
-            )
+        request = attach.Request(
+            self._places.root,
+            manifest.name,
+            manifest.image,
+            manifest.classes,
+            manifest.mismatch,
+            manifest.noexec,
+            manifest.nosuid,
         )
+        self.remember([manifest.name])
+        try:
+            attach.attach(request)
+        except BaseException:
+            self.undo()
+            raise
 
 
-class AttachUnits(_Attach):
+class AttachUnits(Attach):
     """Starts and restarts mount units in one call; what becomes of each is asked afterwards."""
 
-    def __init__(
-        self,
-        places: Places,
-        verb: str,
-        names: Sequence[str],
-        previous: Mapping[str, Mapping[str, Any]],
-    ) -> None:
-        super().__init__(f"attach:{verb}", f"{verb} the mounts of {', '.join(names)}", places, previous)
+    def __init__(self, places: Places, verb: str, names: Sequence[str]) -> None:
+        super().__init__(f"attach:{verb}", f"{verb} the mounts of {', '.join(names)}", places)
         self._verb = verb
         self._names = names
 
@@ -126,8 +137,12 @@ class AttachUnits(_Attach):
 
         self.remember(self._names)
         units = [mount_unit(name) for name in self._names]
-        commands.run(["systemctl", "reset-failed", "--", *units], check=False)
-        commands.run(["systemctl", self._verb, "--", *units], check=False, timeout=None)
+        try:
+            commands.run(["systemctl", "reset-failed", "--", *units], check=False)
+            commands.run(["systemctl", self._verb, "--", *units], check=False, timeout=None)
+        except BaseException:
+            self.undo()
+            raise
 
 
 class Units:
@@ -219,9 +234,7 @@ def candidates(places: Places, manifests: Sequence[Manifest], booting: bool) -> 
     return result
 
 
-def steps(
-    places: Places, manifests: Sequence[Manifest], previous: Mapping[str, Mapping[str, Any]], always: bool
-) -> list[Step]:
+def steps(places: Places, manifests: Sequence[Manifest], always: bool) -> list[Attach]:
     """What has to be done so that the images which are attached are those that are there now."""
     records = attach.records(places.root)
     fresh = {
@@ -229,13 +242,13 @@ def steps(
         for manifest in manifests
     }
     if not places.live:
-        return [AttachHere(places, manifest, previous) for manifest in manifests if not fresh[manifest.name]]
+        return [AttachHere(places, manifest) for manifest in manifests if not fresh[manifest.name]]
     units = Units([manifest.name for manifest in manifests])
     restart = [name for name in fresh if units.active(name) and not fresh[name]]
     start = [name for name in fresh if not units.active(name) and units.loaded(name) and units.wanted(name)]
-    found: list[Step] = []
+    found: list[Attach] = []
     if restart:
-        found.append(AttachUnits(places, "restart", restart, previous))
+        found.append(AttachUnits(places, "restart", restart))
     if start:
-        found.append(AttachUnits(places, "start", start, previous))
+        found.append(AttachUnits(places, "start", start))
     return found

@@ -85,17 +85,38 @@ def find_places(places: Places) -> dict[str, Place]:
     return result
 
 
-def recover(places: Places, found: Mapping[str, Place], used_layers: set[str]) -> None:
-    """Put right what a merge or refresh that was killed has left: staged trees, double tops, unused layers."""
-    for mount in mountinfo.read().below(places.staging):
-        syscalls.mount_setattr(mount.path, propagation=syscalls.MS_PRIVATE)
-        syscalls.umount(mount.path, syscalls.MNT_DETACH)
-    remove_empty(places.staging)
+def recover(
+    places: Places, found: Mapping[str, Place], generations: Mapping[str, int], used_layers: set[str]
+) -> None:
+    """Put right what a merge or refresh that was killed has left: staged trees, double tops, unused layers.
+
+    `generations` are those that the state tells of each hierarchy, 0 without one.
+    """
+    clear_staging(places)
     for place in found.values():
         place.look()
-        if place.found:
-            overlay.collapse(place.found, place.target)
+        if place.found and len(place.found) > 1:
+            overlay.collapse(place.found, place.target, generations.get(place.name, 0))
+            place.look()
     remove_layers(places, used_layers)
+
+
+def clear_staging(places: Places) -> None:
+    """Take off every tree that is staged."""
+    try:
+        names = os.listdir(places.staging)
+    except FileNotFoundError:
+        return
+    for name in names:
+        take_off(f"{places.staging}/{name}")
+    remove_empty(places.staging)
+
+
+def take_off(path: str) -> None:
+    """Take off all that is mounted at `path`, each with what is mounted on it."""
+    while mountinfo.is_mount_point(path):
+        # Not one by one: what is mounted on a copy of a submount would be taken from the submount itself, too.
+        overlay.detach(path)
 
 
 def remove_layers(places: Places, used: set[str]) -> None:
@@ -135,7 +156,8 @@ class Workshop(Step):
     def do(self) -> None:
         run = self._places.run
         folder(run)
-        if mountinfo.read().mounts[mountinfo.visible(run)].path != run:
+        mount = mountinfo.read().mounts[mountinfo.visible(run)]
+        if mount.path != run or mount.propagation:
             tree = syscalls.open_tree(run)
             try:
                 syscalls.move_mount(tree, run)
@@ -203,6 +225,7 @@ class Stage(Step):
         self._generation = generation
         self._wanted = wanted
         self._work = ""
+        self._made: list[str] = []
         self._first = False
         self.place = place
         self.anchor = -1
@@ -227,11 +250,13 @@ class Stage(Step):
 
     def undo(self) -> None:
         self.close()
-        while mountinfo.read().mounts[mountinfo.visible(self.place.staging)].path == self.place.staging:
-            overlay.detach(self.place.staging)
+        take_off(self.place.staging)
         os.rmdir(self.place.staging)
         if self._work:
             upper.remove_tree(self._work)
+        for path in reversed(self._made):
+            os.rmdir(path)
+        self._made.clear()
 
     def close(self) -> None:
         """Close the descriptors; the tree stays where it is."""
@@ -246,9 +271,11 @@ class Stage(Step):
         if self._wanted.imported:
             lowers.insert(0, upper.resolve(self._places, self._wanted.upper, self.place.name))
         if self._wanted.mode == "persistent":
-            above = upper.persistent(self._places, self.place.name, self._wanted.upper, self.place.base)
+            above = upper.persistent(
+                self._places, self.place.name, self._wanted.upper, self.place.base, self._made
+            )
         elif self._wanted.mode == "ephemeral":
-            above = upper.ephemeral(self._places, self.place.name, self.place.base)
+            above = upper.ephemeral(self._places, self.place.name, self.place.base, self._made)
         if above:
             work = self._work = upper.work(above, self.place.name, self._generation)
         return build(self._places, self.place, lowers, self._generation, above, work)
@@ -256,10 +283,9 @@ class Stage(Step):
 
 def build(places: Places, place: Place, lowers: Sequence[str], generation: int, above: str = "", work: str = "") -> int:
     """Return a detached overlay of `lowers`, highest first, over the base of `place`.  Raises OverlayError."""
-    base = place.base_mount(mountinfo.read())
     # The mount's own "ro" would be taken for a sandbox's in the namespaces of services: read-only is the superblock.
-    flags = [flag for flag in base.flags if flag != "ro"] if base else []
-    attributes = overlay.flag_bits([*flags, "nodev"])
+    flags = os.statvfs(place.base).f_flag & (os.ST_NOSUID | os.ST_NOEXEC)  # the bits are those of MOUNT_ATTR_*
+    attributes = flags | syscalls.MOUNT_ATTR_NODEV
     below = [*lowers, place.base]
     if len(below) == 1 and not above:
         below.insert(0, _empty(places))  # overlayfs wants two, or an upper
@@ -308,8 +334,36 @@ class Swap(Step):
         elif not place.found:
             syscalls.move_mount(self._stage.tree, place.target)
         else:
-            self._old = overlay.copy_top(place.target)
-            overlay.exchange(self._stage.tree, place.target, self._log)
+            self._exchange()
+
+    def _exchange(self) -> None:
+        target = self._stage.place.target
+        old = mountinfo.visible(target)
+        self._old = overlay.copy_top(target)
+        try:
+            overlay.exchange(self._stage.tree, target, self._log)
+        except BaseException:
+            try:
+                self._put_back(old)
+            except OSError as error:
+                self._log(f"{target}: could not be put back: {error}")
+            raise
+
+    def _put_back(self, old: int) -> None:
+        """After an exchange that stopped half way, show the old top, whose mount was `old`, and nothing beneath it."""
+        place = self._stage.place
+        table = mountinfo.read()
+        visible = mountinfo.visible(place.target)
+        base = place.base_mount(table)
+        tops = (base and overlay.tops(table, visible, place.target, base, own=True)) or []
+        if not tops:
+            syscalls.move_mount(self._old, place.target)
+            return
+        if visible == old:
+            if len(tops) == 1:
+                return
+            overlay.detach(place.target)
+        overlay.exchange(self._old, place.target, self._log)
 
     def undo(self) -> None:
         place = self._stage.place
@@ -385,7 +439,15 @@ def dismantle(places: Places, found: Mapping[str, Place]) -> None:
         if place.found is not None:
             for _mount in (*place.found, "anchor"):
                 overlay.detach(place.target)
-    for mount in mountinfo.read().below(places.run):
-        syscalls.umount(mount.path, syscalls.MNT_DETACH)
+    table = mountinfo.read()
+    for mount in table.below(places.run):
+        if mount.path == places.run and mount.dev != table.mounts[mount.parent].dev:
+            continue  # a file system of somebody else; ours is a bind of the folder that is there
+        try:
+            syscalls.umount(mount.path, syscalls.MNT_DETACH)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # gone, with what it was mounted on
+                raise
     remove_empty(places.base)
     remove_layers(places, set())
+    remove_empty(places.run)

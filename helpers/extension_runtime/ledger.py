@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 HISTORY = 50  # entries that are kept
 
 
-def merged_entries(before: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries of the extensions that are merged, by name."""
-    return {name: item for name, item in before["extensions"].items() if item.get("layer")}
+def merged_entries(before: Mapping[str, Any], pinned: Collection[str]) -> dict[str, Any]:
+    """The entries of the extensions that are merged, by name, as far as their layers are among the paths `pinned`."""
+    return {name: item for name, item in before["extensions"].items() if item.get("layer") and item["layer"] in pinned}
 
 
 def used_layers(before: Mapping[str, Any]) -> set[str]:
@@ -46,12 +46,13 @@ def after(
     wanted: Sequence[Hierarchy],
     targets: Mapping[str, str],
     changed: Collection[str],
+    number: int,
 ) -> dict[str, Any]:
-    """The state after `verb` at `when` (seconds) changed the hierarchies `changed`.
+    """The state after `verb` at `when` (seconds) changed the hierarchies `changed`, as generation `number`.
 
     `masked` gives the masks' paths by extension, `targets` the real paths of the hierarchies.
     """
-    generation = before["generation"] + 1 if changed else before["generation"]
+    generation = number if changed else before["generation"]
     entries = {choice.name: choice.entry for choice in choices}
     for name, path in masked.items():
         entries[name] = stack.bare_entry(name, "masked", f"masked by {path}", path)

@@ -53,7 +53,8 @@ class Table:
     __slots__ = ("_children", "mounts")
 
     def __init__(self, text: str) -> None:
-        self.mounts = {mount.id: mount for mount in map(Mount, text.splitlines())}
+        # Not splitlines(): a path may hold what Unicode takes for the end of a line.
+        self.mounts = {mount.id: mount for mount in map(Mount, text.split("\n")[:-1])}
         self._children: dict[int, list[Mount]] = {}
         for mount in self.mounts.values():
             self._children.setdefault(mount.parent, []).append(mount)
@@ -85,7 +86,8 @@ class Table:
 def read(proc_fd: int | None = None) -> Table:
     """The table of this process's mount namespace, through the /proc open as `proc_fd` when given."""
     fd = os.open("self/mountinfo" if proc_fd is not None else "/proc/self/mountinfo", os.O_RDONLY, dir_fd=proc_fd)
-    with open(fd, encoding="utf-8", errors="surrogateescape") as file:
+    # A carriage return in a path is no end of a line either.
+    with open(fd, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         return Table(file.read())
 
 
@@ -97,6 +99,14 @@ def mount_id(fd: int, proc_fd: int | None = None) -> int:
             if line.startswith("mnt_id:"):
                 return int(line[7:])
     raise OSError(f"{name}: no mnt_id")
+
+
+def is_mount_point(path: str) -> bool:
+    """Whether something is mounted at `path`, also by a bind within one file system; not if it is missing."""
+    try:
+        return visible(path) != visible(os.path.dirname(path))
+    except FileNotFoundError:
+        return False
 
 
 def visible(path: str, proc_fd: int | None = None) -> int:

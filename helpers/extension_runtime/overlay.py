@@ -157,16 +157,15 @@ def carry_submounts(target: str, place: str) -> list[str]:
         return []
     prefix = target.rstrip("/") + "/"
     carried = []
+    above: tuple[str, ...] = ()
     for mount in table.submounts(top):
         if not mount.path.startswith(prefix):
             continue
-        relative = mount.path[len(prefix) :]
+        if mount.path.startswith(above):
+            continue  # one that is higher up, and came later, hides it
+        above = (*above, f"{mount.path}/")
         try:
-            tree = syscalls.open_tree(mount.path, syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
-            try:
-                syscalls.move_mount(tree, f"{place}/{relative}")
-            finally:
-                os.close(tree)
+            _carry(mount.path, mount.path[len(prefix) :], place)
         except OSError as error:
             raise OverlayError(
                 f"{mount.path}: mounted below {target}, but has no place in the new tree ({error.strerror}); "
@@ -174,6 +173,25 @@ def carry_submounts(target: str, place: str) -> list[str]:
             ) from None
         carried.append(mount.path)
     return carried
+
+
+def _carry(path: str, relative: str, place: str) -> None:
+    """Bind the tree of mounts at `path` to `relative` in the tree at `place`, which no link there can lead out of."""
+    tree = syscalls.open_tree(path, syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
+    try:
+        inside = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            onto = syscalls.openat2(
+                relative, os.O_PATH, syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS, inside
+            )
+        finally:
+            os.close(inside)
+        try:
+            syscalls.move_mount(tree, "", target_fd=onto)
+        finally:
+            os.close(onto)
+    finally:
+        os.close(tree)
 
 
 def _within(path: str, target: str) -> bool:
@@ -228,8 +246,13 @@ def attach_anchor(anchor: int, top: int, target: str) -> None:
     """
     syscalls.mount_setattr(top, attr_set=syscalls.MOUNT_ATTR_RDONLY)
     syscalls.move_mount(anchor, target)
-    syscalls.mount_setattr(top, attr_clear=syscalls.MOUNT_ATTR_RDONLY)
-    syscalls.mount_setattr(anchor, attr_clear=_NOSYMFOLLOW, propagation=syscalls.MS_PRIVATE)
+    try:
+        syscalls.mount_setattr(top, attr_clear=syscalls.MOUNT_ATTR_RDONLY)
+        syscalls.mount_setattr(anchor, attr_clear=_NOSYMFOLLOW, propagation=syscalls.MS_PRIVATE)
+    except BaseException:
+        for _mount in ("top", "anchor"):
+            detach(target)
+        raise
 
 
 def marked(mount: mountinfo.Mount) -> bool:
@@ -248,11 +271,25 @@ def detach(target: str) -> None:
     syscalls.umount(target, MNT_DETACH)
 
 
-def collapse(found: list[mountinfo.Mount], target: str) -> None:
-    """Leave one of the tops `found` at `target`: what a refresh that was killed put beneath the old one."""
-    while len(found) > 1:
-        detach(target)
-        found.pop()
+def collapse(found: list[mountinfo.Mount], target: str, keep: int | None = None) -> None:
+    """Leave one of the tops `found` at `target`, after a refresh that was killed with both there.
+
+    That is the lowest, which came last, unless the visible one is of the generation `keep`.
+    """
+    if len(found) < 2:
+        return
+    copy = copy_top(target) if (generation_of(found[-1]) or 0) == keep else -1
+    try:
+        while len(found) > 1:
+            detach(target)
+            found.pop()
+        if copy >= 0:
+            # What is beneath cannot be taken out; so it is shown, for as long as it takes to put this one beneath it.
+            syscalls.mount_setattr(copy, propagation=syscalls.MS_SHARED)
+            exchange(copy, target, lambda _text: None)
+    finally:
+        if copy >= 0:
+            os.close(copy)
 
 
 def copy_top(target: str) -> int:

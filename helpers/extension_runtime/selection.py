@@ -8,9 +8,9 @@ import os
 from extension_generator import version as versions
 from extension_generator.errors import ExtensionError
 
-from extension_runtime import attach, attachments, hierarchy, mountinfo, overlay, stack, state
+from extension_runtime import attach, attachments, hierarchy, mountinfo, overlay, stack
 from extension_runtime.record import Record
-from extension_runtime.stack import Candidate, Choice
+from extension_runtime.stack import Choice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def current(places: Places, plan: Plan, previous: Entries, *, boot: bool, always
     """What becomes of each extension, as attached now, after a merge whose extensions had the entries `previous`."""
     choices = stack.choose(attachments.candidates(places, plan.extensions, boot), previous)
     _place_broken(choices, plan.broken, previous)
+    choices = stack.without_unmet_needs(plan.extensions, choices)
     if always:
         for choice in choices:
             if choice.source == stack.KEEP:
@@ -51,15 +52,11 @@ def predicted(places: Places, plan: Plan, previous: Entries, *, boot: bool, alwa
                 image=manifest.image,
                 identity=identity,
                 classes=list(manifest.classes),
-                hierarchies=[name for name in state.HIERARCHIES if _may_have(candidate, name)],
+                hierarchies=attachments.current_hierarchies(places.root, manifest),
             )
     choices = stack.choose(candidates, previous)
     _place_broken(choices, plan.broken, previous)
-    return choices
-
-
-def _may_have(candidate: Candidate, hierarchy_name: str) -> bool:
-    return ("confext" if hierarchy_name == "etc" else "sysext") in candidate.manifest.classes
+    return stack.without_unmet_needs(plan.extensions, choices)
 
 
 def none(plan: Plan) -> list[Choice]:
@@ -96,30 +93,53 @@ def leave_out_unstackable(
 ) -> None:
     """Take back the choice of new layers that no overlay takes, so that one of them does not keep the others out."""
     table = mountinfo.read()
-    for name, place in found.items():
+    for place in found.values():
         if place.base_mount(table) is None:
             continue
-        seen: dict[tuple[int, int], str] = {}
-        layers = [c for c in choices if c.source != stack.NONE and name in c.entry["hierarchies"]]
-        # What was merged before comes first: of two with one image, the newcomer is left out.
-        for choice in sorted(layers, key=lambda choice: choice.source == stack.NEW):
-            problem = _stacking_problem(places, place, choice, seen)
-            if problem:
-                _fall_back(choice, problem, previous.get(choice.name))
+        while (unstackable := _unstackable(places, place, choices)) is not None:
+            choice, problem = unstackable
+            _fall_back(choice, problem, previous.get(choice.name))
 
 
-def _stacking_problem(places: Places, place: hierarchy.Place, choice: Choice, seen: dict[tuple[int, int], str]) -> str:
-    path = f"{choice.entry['layer']}/{place.name}"
-    found = os.lstat(path)
-    twin = seen.setdefault((found.st_dev, found.st_ino), choice.name)
-    if twin != choice.name:
-        return f"its image is that of {twin}, too; an image can be stacked once"
-    if choice.source != stack.NEW:
-        return ""
-    if len(seen) > overlay.MAX_LOWERS:
-        return f"there are already {overlay.MAX_LOWERS} layers on {place.target}, which is all that an overlay takes"
+def _unstackable(places: Places, place: hierarchy.Place, choices: Sequence[Choice]) -> tuple[Choice, str] | None:
+    """The first new layer that cannot be stacked on `place`, and why, or None when all can."""
+    # What was merged before comes first: of two with one image, the newcomer is left out.
+    layers = [c for c in choices if c.source != stack.NONE and place.name in c.entry["hierarchies"]]
+    layers.sort(key=lambda choice: choice.source == stack.NEW)
+    seen: dict[tuple[int, int], str] = {}
+    for number, choice in enumerate(layers, 1):
+        info = os.lstat(_folder(choice, place))
+        twin = seen.setdefault((info.st_dev, info.st_ino), choice.name)
+        if choice.source != stack.NEW:
+            continue
+        if twin != choice.name:
+            return choice, f"its image is that of {twin}, too; an image can be stacked once"
+        if number > overlay.MAX_LOWERS:
+            most = f"already {overlay.MAX_LOWERS} layers on {place.target}, which is all that an overlay takes"
+            return choice, f"there are {most}"
+    # Tried as a whole, since that costs one overlay; only when it fails, which one it is is searched for by halves.
+    fits, fails = sum(choice.source != stack.NEW for choice in layers), len(layers)
+    problem = _problem(places, place, layers)
+    if not problem or fits == fails:
+        return None
+    while fails - fits > 1:
+        middle = (fits + fails) // 2
+        tried = _problem(places, place, layers[:middle])
+        if tried:
+            fails, problem = middle, tried
+        else:
+            fits = middle
+    return layers[fails - 1], problem
+
+
+def _folder(choice: Choice, place: hierarchy.Place) -> str:
+    return f"{choice.entry['layer']}/{place.name}"
+
+
+def _problem(places: Places, place: hierarchy.Place, layers: Sequence[Choice]) -> str:
+    """Why `layers` cannot be stacked, or "" when they can."""
     try:
-        os.close(hierarchy.build(places, place, [path], 0))
+        os.close(hierarchy.build(places, place, [_folder(choice, place) for choice in reversed(layers)], 0))
     except ExtensionError as error:
         return str(error)
     return ""

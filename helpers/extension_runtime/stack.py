@@ -102,9 +102,11 @@ def bare_entry(name: str, state: str, reason: str, manifest: str) -> dict[str, A
 
 
 def choose(candidates: Sequence[Candidate], previous: Mapping[str, Mapping[str, Any]]) -> list[Choice]:
-    """What becomes of each candidate (lowest layer first), given the entries of the last good merge."""
-    choices = [_choose_one(candidate, previous.get(candidate.manifest.name)) for candidate in candidates]
-    return _without_unmet_needs(candidates, choices)
+    """What becomes of each candidate (lowest layer first), given the entries of the last good merge.
+
+    What each needs of others is not looked at yet, see without_unmet_needs().
+    """
+    return [_choose_one(candidate, previous.get(candidate.manifest.name)) for candidate in candidates]
 
 
 def _choose_one(candidate: Candidate, merged: Mapping[str, Any] | None) -> Choice:
@@ -119,7 +121,8 @@ def _choose_one(candidate: Candidate, merged: Mapping[str, Any] | None) -> Choic
         if good and good["identity"] == record.identity:
             return Choice(manifest.name, KEEP, entry(manifest, "merged", "", record, good["layer"]))
         return Choice(manifest.name, NEW, entry(manifest, "merged", "", record))
-    if good and record.identity and good["identity"] != record.identity:
+    # What does not match this host any more goes; what fails, maybe only now, stays as it was.
+    if good and record.identity and (record.state == "failed" or good["identity"] != record.identity):
         kept = dict(good)
         kept["state"] = "merged"
         kept["reason"] = f"kept at its last good version, because of {record.image}: {record.reason}"
@@ -129,17 +132,17 @@ def _choose_one(candidate: Candidate, merged: Mapping[str, Any] | None) -> Choic
     return Choice(manifest.name, NONE, entry(manifest, state, record.reason, record), left_out=state == "failed")
 
 
-def _without_unmet_needs(candidates: Sequence[Candidate], choices: list[Choice]) -> list[Choice]:
-    """Take out what requires an extension that is not merged, until nothing more changes."""
-    manifests = {candidate.manifest.name: candidate.manifest for candidate in candidates}
+def without_unmet_needs(manifests: Sequence[Manifest], choices: Sequence[Choice]) -> list[Choice]:
+    """The choices without what requires an extension that is not merged; those without a manifest need nothing."""
+    by_name = {manifest.name: manifest for manifest in manifests}
     known = {choice.name: choice for choice in choices}
     while True:
         merged = {choice.name for choice in known.values() if choice.source != NONE}
-        for name in sorted(merged):
-            unmet = sorted(set(needs(manifests[name])) - merged)
+        for name in sorted(merged & set(by_name)):
+            unmet = sorted(set(needs(by_name[name])) - merged)
             if unmet:
                 reason = f"requires {', '.join(unmet)}, which is not merged"
-                known[name] = Choice(name, NONE, entry(manifests[name], "failed", reason), left_out=True)
+                known[name] = Choice(name, NONE, entry(by_name[name], "failed", reason), left_out=True)
                 break
         else:
             return [known[choice.name] for choice in choices]

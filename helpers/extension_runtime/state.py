@@ -104,6 +104,10 @@ def replace(path: str, text: str) -> None:
             file.write(text)
         os.rename(beside, path)
     except OSError as error:
+        try:
+            os.unlink(beside)
+        except OSError:
+            pass
         raise StateError(f"{path}: {error.strerror}") from None
 
 

@@ -72,7 +72,11 @@ class Mark(Step):
 
     def do(self) -> None:
         self._before = set(os.listdir(self._places.merged))
-        self._set(self._names)
+        try:
+            self._set(self._names)
+        except BaseException:
+            self._set(self._before)
+            raise
 
     def undo(self) -> None:
         self._set(self._before)
@@ -107,19 +111,32 @@ class Transaction:
         self.before = before
         self.messages: list[str] = []
         self._log = log
-        self.state = state.read(places.root)
-        self.plan: Plan = load.load(places.root)
-        self.found = hierarchy.find_places(places)
+        self.state: dict[str, Any]
+        self.plan: Plan
+        self.found: dict[str, hierarchy.Place]
         self.choices: list[Choice] = []
         self.changed = False
         self.reaction: Reaction | None = None
+        self._attached: list[attachments.Attach] = []
         self._stages: list[hierarchy.Stage] = []
         self._swaps: list[hierarchy.Swap] = []
 
+    def _read(self) -> None:
+        self.state = state.read(self.places.root)
+        self.plan = load.load(self.places.root)
+        self.found = hierarchy.find_places(self.places)
+
     @property
     def generation(self) -> int:
-        """The number of the merge that this makes, if it makes one."""
-        return int(self.state["generation"]) + 1
+        """The number of the merge that this makes, if it makes one: never one that is or was to be seen."""
+        visible = [place.generation for place in self.found.values()]
+        return int(max(self.state["generation"], *visible, 0)) + 1
+
+    @property
+    def _previous(self) -> dict[str, Any]:
+        """The entries of the last good merge, without those whose layer a reboot has taken."""
+        pinned = {mount.path for mount in mountinfo.read().below(self.places.layers)}
+        return ledger.merged_entries(self.state, pinned)
 
     def nothing_to_merge(self) -> bool:
         """Whether this root has neither manifests nor modes, and never had: then nothing is touched at all."""
@@ -131,20 +148,35 @@ class Transaction:
 
     def run(self) -> Result:
         """Do the verb.  Raises ExtensionError when it failed; what was merged before still is."""
-        if self.verb in ("merge", "refresh", "unmerge") and self.nothing_to_merge():
-            return Result(0, ["no extensions"], [])
+        if self.dry_run or not os.path.isdir(self.places.run):
+            self._read()
+            if self._idle():
+                return Result(0, ["no extensions"], [])
         if self.dry_run:
             for place in self.found.values():
                 place.look()
             texts = [step.text for step in self._steps()]
             return Result(self._exit_code(), [*self.messages, *([] if self.changed else ["nothing to do"])], texts)
-        hierarchy.Workshop(self.places).do()
+        _allow_open_files()
+        state.folder(self.places.run)
         with state.Lock(self.places, LOCK_TIMEOUT):
-            self.state = state.read(self.places.root)
-            if self.verb == "rollback" and (self.state["last"] or {}).get("verb") == "rollback":
+            # Only now: who waited for the lock must not go by what there was before those it waited for.
+            self._read()
+            if self._idle():
+                return Result(0, ["no extensions"], [])
+            last = self.state["last"] or {}
+            if (self.verb, self.verb, "done") == ("rollback", last.get("verb"), last.get("result")):
                 return Result(0, ["this is the previous merge already; there is nothing to go back to"], [])
-            hierarchy.recover(self.places, self.found, ledger.used_layers(self.state))
+            hierarchy.Workshop(self.places).do()
+            self._recover()
             return self._execute()
+
+    def _idle(self) -> bool:
+        return self.verb in ("merge", "refresh", "unmerge") and self.nothing_to_merge()
+
+    def _recover(self) -> None:
+        generations = {name: item["generation"] for name, item in self.state["hierarchies"].items()}
+        hierarchy.recover(self.places, self.found, generations, ledger.used_layers(self.state))
 
     def _execute(self) -> Result:
         texts: list[str] = []
@@ -181,9 +213,12 @@ class Transaction:
         self.state = ledger.noted(self.state, self.verb, outcome, reason, int(time.time()))
         try:
             state.write(self.places.root, self.state)
-        except ExtensionError as error:
+            self._recover()
+            if not self.places.live and not self.state["generation"]:
+                hierarchy.dismantle(self.places, self.found)
+        except (ExtensionError, OSError) as error:
+            # The reason of the failure is what counts; the next verb puts the rest right.
             self._log(str(error))
-        hierarchy.recover(self.places, self.found, ledger.used_layers(self.state))
 
     def _exit_code(self) -> int:
         return 3 if any(choice.left_out for choice in self.choices) else 0
@@ -205,15 +240,17 @@ class Transaction:
 
     def _choice_steps(self) -> Iterator[Step]:
         """Attach and pin what is new, and choose what is stacked of it."""
-        previous = ledger.merged_entries(self.state)
+        previous = self._previous
         if not self.boot:
-            yield from attachments.steps(self.places, self.plan.extensions, previous, self.always)
+            self._attached = attachments.steps(self.places, self.plan.extensions, self.always)
+            yield from self._attached
         choose = selection.predicted if self.dry_run else selection.current
         self.choices = choose(self.places, self.plan, previous, boot=self.boot, always=self.always)
         yield from self._pin_steps()
         yield from self._base_steps(stack.hierarchies(self.choices, self.plan.settings, self.found))
         if not self.dry_run:
             selection.leave_out_unstackable(self.places, self.found, self.choices, previous)
+            self.choices = stack.without_unmet_needs(self.plan.extensions, self.choices)
 
     def _pin_steps(self) -> Iterator[Step]:
         for choice in self.choices:
@@ -247,6 +284,7 @@ class Transaction:
             wanted,
             targets,
             {item.name for item in todo},
+            self.generation,
         )
         if not todo:
             yield Mark(self.places, self._merged_names())
@@ -292,6 +330,8 @@ class Transaction:
                 self._note(line)
 
     def _close(self) -> None:
+        for attached in self._attached:
+            attached.close()
         for stage in self._stages:
             stage.close()
         for swap in self._swaps:
@@ -322,27 +362,42 @@ class Transaction:
     def _finish(self) -> None:
         """What can only be done, or fail, without consequence for what is merged now."""
         self.state = state.read(self.places.root)
-        state.remove_empty(self.places.staging)
-        hierarchy.remove_layers(self.places, ledger.used_layers(self.state))
-        for name, item in self.state["hierarchies"].items():
-            if item["generation"]:
-                for parent in self._uppers(name, item):
-                    upper.remove_old_work(parent, item["generation"])
-        known = [manifest.name for manifest in self.plan.extensions] + list(self.plan.broken)
-        attachments.detach(self.places, attachments.stale_names(self.places.root, known))
+        for tidy in (self._remove_unused, self._remove_old_work, self._detach_stale):
+            try:
+                tidy()
+            except (ExtensionError, OSError) as error:
+                self._log(f"done, but not tidied up: {error}")
         if self.verb == "unmerge" and not self.places.live:
             self._dismantle()
 
-    def _uppers(self, name: str, item: Mapping[str, Any]) -> list[str]:
-        if item["mode"] == "persistent" and item["upper"]:
-            return [upper.resolve(self.places, item["upper"], name)]
-        return [f"{self.places.upper}/{name}/upper"]
+    def _remove_unused(self) -> None:
+        state.remove_empty(self.places.staging)
+        hierarchy.remove_layers(self.places, ledger.used_layers(self.state))
+
+    def _remove_old_work(self) -> None:
+        for name, item in self.state["hierarchies"].items():
+            configured = getattr(self.plan.settings, name).upper
+            for mode, path in (("ephemeral", ""), ("persistent", configured)):
+                current = item["generation"] if item["writable"] and item["mode"] == mode else 0
+                upper.remove_old_work(self.places, name, path, current)
+
+    def _detach_stale(self) -> None:
+        known = [manifest.name for manifest in self.plan.extensions] + list(self.plan.broken)
+        attachments.detach(self.places, attachments.stale_names(self.places.root, known))
 
     def _dismantle(self) -> None:
         """Leave no mount behind on a root whose PID 1 is not spoken to."""
         state.write(self.places.root, dict(self.state, previous=None))
         hierarchy.dismantle(self.places, self.found)
         attachments.detach(self.places, sorted(attach.records(self.places.root)))
+
+
+def _allow_open_files() -> None:
+    """Raise this process's limit of open files: a merge has each layer open, and in a refresh what was attached."""
+    import resource
+
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def run(

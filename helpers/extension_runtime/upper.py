@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -13,25 +14,29 @@ from extension_runtime.state import Places, folder
 DEFAULT_PARENT = "/var/lib/extensions.mutable"
 
 
-def ephemeral(places: Places, hierarchy: str, base: str) -> str:
-    """The upper of an ephemeral hierarchy, below /run, made with the mode and owner of the folder `base`."""
+def ephemeral(places: Places, hierarchy: str, base: str, made: list[str]) -> str:
+    """The upper of an ephemeral hierarchy, below /run, made with the mode and owner of the folder `base`.
+
+    The folders that were missing are added to `made`.
+    """
     parent = f"{places.upper}/{hierarchy}"
+    upper = f"{parent}/upper"
+    made += [path for path in (places.upper, parent, upper) if not os.path.isdir(path)]
     folder(places.upper)
     folder(parent)
-    upper = f"{parent}/upper"
     if not os.path.isdir(upper):
         _make_like(upper, base)
     _check_file_system(upper, hierarchy)
     return upper
 
 
-def persistent(places: Places, hierarchy: str, configured: str, base: str) -> str:
+def persistent(places: Places, hierarchy: str, configured: str, base: str, made: list[str]) -> str:
     """The upper that the settings name, as a real path below the root; the default one is made when it is missing.
 
-    Raises OverlayError, with what to do, when an overlay cannot use it.
+    The folders that were missing are added to `made`.  Raises OverlayError, with what to do, if no overlay can use it.
     """
     if configured == f"{DEFAULT_PARENT}/{hierarchy}":
-        _make_default(places, hierarchy, base)
+        _make_default(places, hierarchy, base, made)
     upper = resolve(places, configured, hierarchy)
     found, wanted = os.stat(upper), os.stat(base)
     if (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) != (
@@ -65,11 +70,12 @@ def resolve(places: Places, configured: str, hierarchy: str) -> str:
     return path
 
 
-def _make_default(places: Places, hierarchy: str, base: str) -> None:
+def _make_default(places: Places, hierarchy: str, base: str, made: list[str]) -> None:
     parent = f"{places.root}{DEFAULT_PARENT}"
     path = f"{parent}/{hierarchy}"
     try:
         if not os.path.lexists(path):
+            made += [folder for folder in (parent, path) if not os.path.lexists(folder)]
             os.makedirs(parent, 0o755, exist_ok=True)
             _make_like(path, base)
     except OSError as error:
@@ -86,10 +92,11 @@ def _make_like(path: str, base: str) -> None:
 def _check_file_system(upper: str, hierarchy: str) -> None:
     if os.statvfs(upper).f_flag & os.ST_RDONLY:
         raise OverlayError(f"{upper}: is on a read-only file system; the upper of /{hierarchy} must be writable")
-    mount = mountinfo.read().mounts[mountinfo.visible(upper)]
-    if mount.fstype == "overlay":
+    mount = mountinfo.visible(upper)
+    if mountinfo.read().mounts[mount].fstype == "overlay":
         raise OverlayError(f"{upper}: is on an overlay, which cannot hold an upper; name another with Upper=")
-    if os.lstat(os.path.dirname(upper)).st_dev != os.lstat(upper).st_dev:
+    # Not st_dev: a bind mount is another mount of one file system, and an overlay takes none of that either.
+    if mountinfo.visible(os.path.dirname(upper)) != mount:
         raise OverlayError(
             f"{upper}: is a mount point, so that its work folder beside it would be on another file system; "
             f"use a folder inside it as Upper="
@@ -119,8 +126,14 @@ def _prefix(upper: str) -> str:
     return f".{os.path.basename(upper)}-work-"
 
 
-def remove_old_work(upper: str, generation: int) -> None:
-    """Remove the work folders of other generations, as far as nothing uses them any more."""
+def remove_old_work(places: Places, hierarchy: str, configured: str, generation: int) -> None:
+    """Remove the work folders of other generations, of the upper `configured` or, if that is "", the ephemeral one."""
+    upper = f"{places.upper}/{hierarchy}/upper"
+    if configured:
+        try:
+            upper = resolve(places, configured, hierarchy)
+        except OverlayError:
+            return  # there is none, or it cannot be used
     parent, prefix = os.path.dirname(upper), _prefix(upper)
     try:
         names = os.listdir(parent)
@@ -132,7 +145,34 @@ def remove_old_work(upper: str, generation: int) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a folder with all that is in it, as far as that works; a missing one is fine."""
-    import shutil
+    """Remove a folder with all that is in it, as far as that works; a missing one is fine.
 
-    shutil.rmtree(path, ignore_errors=True)
+    Never what is mounted in it, be it a bind within one file system, which a comparison of devices does not tell.
+    """
+    try:
+        parent = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        _remove_at(parent, os.path.basename(path))
+    finally:
+        os.close(parent)
+
+
+def _remove_at(parent: int, name: str) -> None:
+    same_mount = syscalls.RESOLVE_NO_XDEV | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_BENEATH
+    try:
+        try:
+            fd = syscalls.openat2(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, same_mount, parent)
+        except OSError as error:
+            if error.errno in (errno.ENOTDIR, errno.ELOOP):
+                os.unlink(name, dir_fd=parent)
+            return
+        try:
+            for entry in os.listdir(fd):
+                _remove_at(fd, entry)
+        finally:
+            os.close(fd)
+        os.rmdir(name, dir_fd=parent)
+    except OSError:
+        return
