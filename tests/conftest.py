@@ -18,13 +18,15 @@ def suite(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep what shares a boot in one worker process."""
+    suite = getattr(getattr(item, "callspec", None), "params", {}).get("suite")
+    if suite is not None:
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{suite}"))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what shares a boot in one worker process, and begin with the boots, which take longest."""
-    for item in items:
-        suite = getattr(getattr(item, "callspec", None), "params", {}).get("suite")
-        if suite is not None:
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{suite}"))
+    """Begin with the boots, which take longest."""
     items.sort(key=lambda item: "boot" not in item.path.parts)
 
 

@@ -117,8 +117,9 @@ def ending() -> None:
     os.rmdir(f"{VERSIONS}/hello_3.0")
     ran = sh(RELOAD)
     facts["cleared"].update(ran=ran, after=failed())
-    ran = sh("cd /boot-images/checkout && LIBDIR=/usr/lib/extensionctl BINDIR=/usr/bin DESTDIR= bash ./setup uninstall")
-    left = sh("find /usr /run -xdev -name '*extension*' -not -path /run/extensions.d -not -path '/usr/lib/python*' -not -path '*/systemd-*'")["out"]
+    ran = sh("LIBDIR=/usr/lib/extensionctl BINDIR=/usr/bin DESTDIR= bash /boot-images/checkout/setup uninstall")
+    foreign = " ".join(f"-not -path '{path}'" for path in ("/run/extensions.d", "/usr/lib/python*", "*/systemd-*"))
+    left = sh(f"find /usr /run -xdev -name '*extension*' {foreign}")["out"]
     facts["uninstalled"] = {
         "ran": ran,
         "left": left.splitlines(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -34,14 +35,15 @@ with open("/var/lib/confexts/hello-config/etc/hello.conf", "w", encoding="utf-8"
 facts["forced"] = sh("extensionctl refresh --always")
 scene("refreshed")
 facts["rewrite"] = can_write(f"/etc/mark-{mode}")
-# The mode changes under way, to the next one and back; the settings in /run win over none, those of /etc over both.
-facts["to ephemeral"] = sh(
-    "mkdir -p /run/extensions.d/extensions.conf.d && printf '[Etc]\\nMode=ephemeral\\n' >/run/extensions.d/extensions.conf.d/90-test.conf"
-    " && systemctl daemon-reload && extensionctl refresh"
-)
+# The mode changes under way, and back.
+DROP_IN = "/run/extensions.d/extensions.conf.d/90-test.conf"
+os.makedirs(os.path.dirname(DROP_IN))
+with open(DROP_IN, "w", encoding="utf-8") as file:
+    file.write("[Etc]\nMode=ephemeral\n")
+facts["to ephemeral"] = sh("systemctl daemon-reload && extensionctl refresh")
 facts["write ephemeral"] = can_write("/etc/mark-other")
 scene("changed to ephemeral")
-facts["come back"] = sh("rm /run/extensions.d/extensions.conf.d/90-test.conf; systemctl daemon-reload; extensionctl refresh")
+facts["come back"] = sh(f"rm {DROP_IN}; systemctl daemon-reload; extensionctl refresh")
 scene("back")
 facts["write back"] = can_write("/etc/mark-back")
 sh("rm -f /etc/mark-back")
