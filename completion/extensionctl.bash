@@ -13,8 +13,9 @@ _extensionctl() {
         [refresh]="--dry-run --always"
         [unmerge]="--dry-run"
         [rollback]="--dry-run"
+        [history]=""
     )
-    local VERBS="status list explain plan check merge refresh unmerge rollback"
+    local VERBS="status list explain plan check merge refresh unmerge rollback history"
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
     local i word verb="" root=()
     COMPREPLY=()

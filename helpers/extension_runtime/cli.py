@@ -35,6 +35,7 @@ VERBS = (
     ("refresh", "change:refresh", "bring what is merged up to date"),
     ("unmerge", "change:unmerge", "take the extensions off"),
     ("rollback", "change:rollback", "go back to what the previous merge or refresh had"),
+    ("history", "history:history", "what was merged, refreshed or taken back, and why, since the start of the machine"),
 )
 
 

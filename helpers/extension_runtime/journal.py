@@ -7,6 +7,7 @@ journal, the text goes to standard error.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
@@ -28,7 +29,25 @@ MESSAGES = {
 }
 """What is told, to the MESSAGE_ID= that catalog/extensionctl.catalog explains."""
 
+LIBS = ("lib64", "lib")
 ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
+
+
+def _reach_distribution() -> None:
+    """Let systemd-python be found by an interpreter that was started isolated (-I -S), behind the standard library."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for folder in ("/usr/lib/python3/dist-packages", *(f"/usr/{lib}/python{version}/site-packages" for lib in LIBS)):
+        if folder not in sys.path and os.path.isdir(folder):
+            sys.path.append(folder)
+
+
+def load() -> None:
+    """Import what `send` needs, before a swap of the /usr that it is in."""
+    _reach_distribution()
+    try:
+        importlib.import_module("systemd.journal")
+    except ImportError:
+        return
 
 
 def send(text: str, message: str = "", priority: int = INFO, **fields: object) -> None:
@@ -41,6 +60,7 @@ def send(text: str, message: str = "", priority: int = INFO, **fields: object) -
     if message:
         given["MESSAGE_ID"] = MESSAGES[message]
     try:
+        load()
         from systemd import journal
 
         journal.send(text, PRIORITY=str(priority), SYSLOG_IDENTIFIER="extensionctl", **given)

@@ -120,6 +120,8 @@ class Transaction:
         self._attached: list[attachments.Attach] = []
         self._stages: list[hierarchy.Stage] = []
         self._swaps: list[hierarchy.Swap] = []
+        # Devices of what the swap takes off or covers, to the path of the hierarchy.
+        self._gone: tuple[dict[str, str], dict[str, str]] = ({}, {})
 
     def _read(self) -> None:
         self.state = state.read(self.places.root)
@@ -167,8 +169,12 @@ class Transaction:
             last = self.state["last"] or {}
             if (self.verb, self.verb, "done") == ("rollback", last.get("verb"), last.get("result")):
                 return Result(0, ["this is the previous merge already; there is nothing to go back to"], [])
-            hierarchy.Workshop(self.places).do()
-            self._recover()
+            try:
+                hierarchy.Workshop(self.places).do()
+                self._recover()
+            except OSError as error:
+                self._tidy_unmerged()
+                raise TransactionError(f"{self.verb}: {error.strerror or error}; nothing was changed") from None
             return self._execute()
 
     def _idle(self) -> bool:
@@ -211,13 +217,25 @@ class Transaction:
     def _failed(self, reason: str, outcome: str) -> None:
         """Note a failure in the state, next to what is still merged."""
         self.state = ledger.noted(self.state, self.verb, outcome, reason, int(time.time()))
+        if outcome == "rolled-back":
+            from extension_runtime import aftermath
+
+            aftermath.tell_rolled_back(self.verb, self.state, reason)
         try:
             state.write(self.places.root, self.state)
             self._recover()
-            if not self.places.live and not self.state["generation"]:
-                hierarchy.dismantle(self.places, self.found)
         except (ExtensionError, OSError) as error:
             # The reason of the failure is what counts; the next verb puts the rest right.
+            self._log(str(error))
+        self._tidy_unmerged()
+
+    def _tidy_unmerged(self) -> None:
+        """Leave no mount behind after a first merge that failed, on a root whose PID 1 is not spoken to."""
+        if self.places.live or self.state["generation"]:
+            return
+        try:
+            hierarchy.dismantle(self.places, self.found)
+        except (ExtensionError, OSError) as error:
             self._log(str(error))
 
     def _exit_code(self) -> int:
@@ -299,12 +317,12 @@ class Transaction:
         yield from self._swap_steps(stages, new)
 
     def _swap_steps(self, stages: list[hierarchy.Stage], new: dict[str, Any]) -> Iterator[Step]:
+        self._stages = stages
         if self.places.live:
             yield hierarchy.SpreadBack(self.found, self.places.staging)
         yield from self._before_swap(new)
-        swaps = [hierarchy.Swap(stage, self._log) for stage in stages]
-        self._stages, self._swaps = stages, swaps
-        yield from swaps
+        self._swaps = [hierarchy.Swap(stage, self._log) for stage in stages]
+        yield from self._swaps
         if self.places.live:
             yield hierarchy.SpreadOut(self.found, self.places.staging, self._note)
         yield Mark(self.places, self._merged_names())
@@ -313,8 +331,10 @@ class Transaction:
 
     def _before_swap(self, new: dict[str, Any]) -> Iterator[Step]:
         if self.places.live and not self.dry_run:
-            from extension_runtime import reaction
+            from extension_runtime import aftermath, journal, reaction
 
+            journal.load()
+            self._gone = aftermath.replaced(stage.place for stage in self._stages)
             bases = {name: place.base for name, place in self.found.items()}
             self.reaction = reaction.prepare(self.verb, self.boot, self.plan, self.state, new, bases, self._log)
             yield reaction.Stop(self.reaction)
@@ -362,7 +382,7 @@ class Transaction:
     def _finish(self) -> None:
         """What can only be done, or fail, without consequence for what is merged now."""
         self.state = state.read(self.places.root)
-        for tidy in (self._remove_unused, self._remove_old_work, self._detach_stale):
+        for tidy in (self._remove_unused, self._remove_old_work, self._detach_stale, self._tell):
             try:
                 tidy()
             except (ExtensionError, OSError) as error:
@@ -384,6 +404,20 @@ class Transaction:
     def _detach_stale(self) -> None:
         known = [manifest.name for manifest in self.plan.extensions] + list(self.plan.broken)
         attachments.detach(self.places, attachments.stale_names(self.places.root, known))
+
+    def _tell(self) -> None:
+        """On the running machine: look for stale views, and tell the journal."""
+        if not self.places.live:
+            return
+        from extension_runtime import aftermath
+
+        if self.reaction is not None and not self.boot:
+            run, plan = self.places.run, self.plan
+            stale = aftermath.look_for_stale_views(run, plan, self.reaction, self._gone, self._log)
+            if stale != self.state["stale"]:
+                self.state = dict(self.state, stale=stale)
+                state.write(self.places.root, self.state)
+        aftermath.tell_done(self.verb, self.state, self.choices, self.reaction, self.changed)
 
     def _dismantle(self) -> None:
         """Leave no mount behind on a root whose PID 1 is not spoken to."""

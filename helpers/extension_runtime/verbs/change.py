@@ -10,7 +10,7 @@ import time
 from extension_generator.errors import ExtensionError, printable
 
 from extension_runtime import table
-from extension_runtime.verbs import DONE, FAILED, LEFT_OUT, Options, may_read, pid1
+from extension_runtime.verbs import DONE, FAILED, LEFT_OUT, Options, may_read, pid1, progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _unit(options: Options, action: str, unit: str) -> int:
     """Start or stop `unit`, say what it logged, and return the exit status of its process."""
     before = _property(unit, "InvocationID")
     began = time.time()
-    ended = pid1.run_unit(action, unit)
+    ended = progress.run_unit(action, unit)
     after = pid1.show([unit], ("LoadState", "InvocationID", "ExecMainStatus", "Result")).get(unit, {})
     if after.get("LoadState") == "not-found":
         raise ExtensionError(f"PID 1 does not know {unit}; run make install, then systemctl daemon-reload")

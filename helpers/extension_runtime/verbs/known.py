@@ -12,7 +12,7 @@ from extension_generator.errors import ExtensionError, printable
 from extension_generator.escape import mount_unit, service_unit
 from extension_generator.names import SUFFIX, name_problem
 
-from extension_runtime import attach, host, image, state
+from extension_runtime import attach, host, image, state, views
 from extension_runtime.verbs import may_read, pid1, probe
 
 TYPE_CHECKING = False
@@ -202,6 +202,9 @@ def gather(root: str) -> Known:
     if not readable and root:
         raise ExtensionError(f"{places.run}: readable by its owner only; use sudo")
     merge = state.read(root) if readable else state.empty()
+    if readable and not root:
+        # Who was stale after the last refresh may have been restarted since.
+        merge["stale"] = [{"unit": view.unit, "reason": view.reason} for view in views.find(places.run)]
     records = attach.records(root) if os.path.isdir(places.run) and readable else {}
     units: dict[str, dict[str, str]] = {}
     if not root:
