@@ -52,7 +52,7 @@ roots: venv     ## the Debian roots that the boot tests copy (needs root)
 
 check: roots    ## all tests; as an ordinary user those that need no rights
 	@PYTHONDONTWRITEBYTECODE=1 EXTENSIONCTL_CACHE=$(CACHE) \
-		$(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadgroup $(ARGS)
+		$(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 bench:          ## times, memory and lookups lost, beside others (needs root)
 	@[ "$$(id -u)" = 0 ] || { echo "make bench mounts, which needs root: sudo make bench" >&2; exit 1; }

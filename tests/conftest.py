@@ -1,28 +1,37 @@
-"""What all tests share: nothing left out goes unnoticed, and boots of one suite stay in one process."""
+"""What all tests share: nothing left out goes unnoticed, and boots are done side by side."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
+SUITES = os.environ.get("SUITES", "bookworm trixie sid").split()
 CI = os.environ.get("CI") == "true"
 
 
-@pytest.fixture(scope="module", params=os.environ.get("SUITES", "bookworm trixie sid").split())
+@pytest.fixture(scope="module", params=SUITES)
 def suite(request: pytest.FixtureRequest) -> str:
     """The Debian suite that a machine is booted of: systemd 252, 257, 262; SUITES names fewer."""
     name: str = request.param
     return name
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep what shares a boot in one worker process."""
-    suite = getattr(getattr(item, "callspec", None), "params", {}).get("suite")
-    if suite is not None:
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{suite}"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out whole files to processes, and of those that boot, what shares the boot of one suite."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class BySuite(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            path, _, test = nodeid.partition("::")
+            suites = [suite for suite in SUITES if suite in re.split(r"[\[\]-]", test)]
+            return f"{path} {suites}"
+
+    return BySuite(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
