@@ -19,7 +19,8 @@ from extension_runtime import actions as triggers
 from extension_runtime import asked, bootstart, changes, unitchanges
 from extension_runtime.action import fixed_part
 from extension_runtime.services import Change, Outcome, Reaction
-from extension_runtime.unitchanges import COMMANDS, RELOAD, RESTART, START, STOP, Machine
+from extension_runtime.shown import COMMANDS
+from extension_runtime.unitchanges import RELOAD, RESTART, START, STOP, Machine
 from extension_runtime.unitfiles import UnitFiles
 from extension_runtime.view import View
 
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from extension_runtime.systemd import Systemd
 
 __all__ = ["Change", "Outcome", "Reaction", "prepare", "reload_one", "stop_one"]
-PROPERTIES = ("Id", "Environment", "PropagatesReloadTo", "Triggers", *COMMANDS)
+FROM_FILES = (".service", ".socket", ".timer", ".path")
+PROPERTIES = ("Id", "FragmentPath", "Environment", "PropagatesReloadTo", "Triggers", *COMMANDS)
 
 
 def prepare(
@@ -78,11 +80,11 @@ def prepare(
 
 
 def gather(systemd: Systemd, others: Sequence[str], boot: bool) -> Machine:
-    """What PID 1 knows; the properties of running services and sockets and of `others`, at boot of none."""
+    """What PID 1 knows; the properties of running units that have files, and of `others`, at boot of none."""
     units, jobs = systemd.units(), systemd.jobs()
     if boot:
         return Machine(units, jobs, {})
-    names = sorted(u for u, unit in units.items() if unit.running and u.endswith((".service", ".socket")))
+    names = sorted(u for u, unit in units.items() if unit.running and u.endswith(FROM_FILES))
     return Machine(units, jobs, systemd.show([*names, *others], PROPERTIES))
 
 

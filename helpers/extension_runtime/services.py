@@ -137,8 +137,9 @@ class Reaction:
     def healthy(self, timeout_sec: float, settle_sec: float) -> list[Failed]:
         """The units that did not come up within `timeout_sec`, or did not stay up for `settle_sec`.
 
-        Only those count whose extension's manifest has Rollback=yes; others become problems of the outcome.  At boot
-        nothing is waited for: that would be the boot waiting for itself.
+        Only those count whose extension's manifest has Rollback=yes; others become problems of the outcome, and so does
+        what an unmerge makes fail: nobody is forced to stay merged.  At boot nothing is waited for: that would be the
+        boot waiting for itself.
         """
         if self.change.boot:
             return []
@@ -146,7 +147,9 @@ class Reaction:
         counting = []
         for item in failed:
             owners = {wish.extension for wish in self.wishes if wish.unit == item.unit}
-            if any(name not in self._manifests or self._manifests[name].rollback for name in owners):
+            if self.change.verb == "unmerge":
+                self.outcome.problems.append(str(item))
+            elif any(name not in self._manifests or self._manifests[name].rollback for name in owners):
                 counting.append(item)
             else:
                 self.outcome.problems.append(f"{item} (Rollback=no)")

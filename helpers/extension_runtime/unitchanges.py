@@ -10,13 +10,14 @@ import os
 
 from extension_generator.names import is_unit
 
+from extension_runtime.changes import Changed
+from extension_runtime.shown import argument_paths, library_folders, program_paths
 from extension_runtime.unitfiles import LINKS, MERGED, USER, dropin_folders, instance_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from extension_runtime.changes import Changed
     from extension_runtime.systemd import Unit
     from extension_runtime.unitfiles import UnitFiles
 
@@ -161,6 +162,7 @@ class _Decision:
                 )
         if any(not change.path.startswith(tuple(f"{d}/" for d in MERGED)) for change in self.changes):
             self.programs()
+        self.lost()
         fresh = added(self.changes, self.old, self.new)
         for wish in wanted(self.changes, fresh, self.new, self.machine):
             self.start(wish)
@@ -180,11 +182,20 @@ class _Decision:
             for unit in self.machine.instances(name):
                 if self.machine.running(unit) and not self.new.exists(unit):
                     self.wish(STOP, unit, f"its unit file {why}", change)
-        elif before and self.new.canonical(name) == name:
+        elif after and self.new.canonical(name) == name:
+            # Not before, and running: the old image was a directory that somebody has removed already.
             path = self.new.fragment(name)
             if path in self.paths or path != self.old.fragment(name):
                 for unit in self.machine.instances(name):
                     self.altered(unit, "its unit file changed", change)
+
+    def lost(self) -> None:
+        """What runs from a file that neither view has: its image was a directory that somebody has removed already."""
+        for unit, properties in sorted(self.machine.properties.items()):
+            path = properties.get("FragmentPath", "")
+            ours = path.startswith(tuple(f"{d}/" for d in MERGED)) and self.new.view.node(path) is not None
+            if ours and self.machine.running(unit) and not self.old.fragment(unit) and not self.new.fragment(unit):
+                self.wish(STOP, unit, "its unit file is gone", Changed(path, "removed", ""))
 
     def dropin(self, name: str, change: Changed) -> None:
         """A drop-in came, went or changed; `name` is a unit, a template, a prefix as "foo-.service", or a type."""
@@ -231,14 +242,19 @@ class _Decision:
         for unit, properties in sorted(self.machine.properties.items()):
             if not self.machine.running(unit) or not unit.endswith(".service"):
                 continue
+            program = next((path for path in program_paths(properties) if self.vanished(path)), "")
             found = self.used(properties) or self.watched(unit)
-            if found is not None:
+            if program:
+                self.wish(STOP, unit, f"its program {program} is gone", self.paths[program])
+            elif found is not None:
                 path, change = found
                 self.altered(unit, f"{path} {_did(change.kind)}", change)
 
     def used(self, properties: Mapping[str, str]) -> tuple[str, Changed] | None:
         """The first changed path among the unit's commands, their arguments and its library directories."""
-        for path in command_paths(properties):
+        for path in (*program_paths(properties), *argument_paths(properties)):
+            if self.vanished(path):
+                continue  # a restart without it cannot be any better
             for name in (path, os.path.realpath(path), self.new.view.resolve(path) or path):
                 if name in self.paths and self.paths[name].kind != "added":
                     return path, self.paths[name]
@@ -249,6 +265,9 @@ class _Decision:
                 if path.startswith(folder + "/"):
                     return path, change
         return None
+
+    def vanished(self, path: str) -> bool:
+        return path in self.paths and self.new.view.resolve(path) is None
 
     def watched(self, unit: str) -> tuple[str, Changed] | None:
         for folder in self.new.words(unit, WATCH):
@@ -277,31 +296,3 @@ def _did(kind: str) -> str:
 
 def _never(unit: str) -> bool:
     return unit in NEVER or unit.startswith(NEVER_PREFIXES)
-
-
-COMMANDS = ("ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecStop")
-
-
-def command_paths(properties: Mapping[str, str]) -> list[str]:
-    """The programs of a unit's commands, as systemctl shows those, and the absolute paths among their arguments."""
-    found: dict[str, None] = {}
-    for key in COMMANDS:
-        for line in properties.get(key, "").splitlines():
-            for field in line.strip("{} ").split(" ; "):
-                name, _, value = field.strip().partition("=")
-                if name == "path":
-                    found[value] = None
-                elif name == "argv[]" and key == "ExecStart":
-                    for word in value.split()[1:]:
-                        path = word if word.startswith("/") else word.partition("=")[2]
-                        if path.startswith("/"):
-                            found[path] = None
-    return list(found)
-
-
-def library_folders(environment: str) -> list[str]:
-    """The folders of LD_LIBRARY_PATH= in a unit's Environment, as systemctl shows it."""
-    for word in environment.split():
-        if word.startswith("LD_LIBRARY_PATH="):
-            return [folder.rstrip("/") for folder in word.partition("=")[2].split(":") if folder.startswith("/")]
-    return []

@@ -144,6 +144,16 @@ def test_a_removed_unit_is_stopped_while_its_files_are_there(lab: Lab) -> None:
     assert calls == ["stop --wait a.service", "SWAP", "daemon-reload", "stop extension@e.service"]
 
 
+def test_a_directory_image_that_was_removed_beforehand(lab: Lab) -> None:
+    """Its layer is empty by now, so only PID 1 knows what it had."""
+    lab.base = {f"{UNITS}/base.service": SERVICE}
+    for name in ("a", "kept", "base"):
+        lab.running(f"{name}.service", FragmentPath=f"/usr/{UNITS}/{name}.service")
+    lab.running("generated.service", FragmentPath="/run/systemd/generator/generated.service")
+    calls = lab.calls({"e": {}}, {"e": {f"{UNITS}/kept.service": SERVICE}})
+    assert calls == ["stop --wait a.service", "SWAP", "daemon-reload", "try-restart kept.service"]
+
+
 def test_a_unit_that_another_extension_still_has_is_restarted(lab: Lab) -> None:
     lab.running("a.service")
     low: Files = {f"{UNITS}/a.service": SERVICE}
@@ -242,6 +252,24 @@ def test_a_changed_program_restarts_its_service(lab: Lab) -> None:
     new: Files = {"bin/one": "2", "bin/three": "1", "share/two": "2", "lib/private/x.so": "2"}
     calls = lab.calls({"e": old}, {"e": new})
     assert calls == ["SWAP", "try-restart lib.service one.service two.service"]
+
+
+def test_a_program_that_goes_takes_its_service_along(lab: Lab) -> None:
+    """A unit of the base whose program an extension had: a restart could only fail."""
+    lab.base[f"{UNITS}/a.service"] = SERVICE
+    lab.running("a.service", ExecStart="{ path=/usr/bin/a ; argv[]=/usr/bin/a ; ignore_errors=no }")
+    lab.running("b.service", ExecStart="{ path=/bin/sh ; argv[]=/bin/sh -c test /usr/bin/a ; ignore_errors=no }")
+    assert lab.calls({"e": {"bin/a": "1"}}, {}) == ["stop --wait a.service", "SWAP", "stop extension@e.service"]
+
+
+def test_an_unmerge_is_not_taken_back(lab: Lab) -> None:
+    lab.running("a.service")
+    lab.base[f"{UNITS}/a.service"] = SERVICE
+    reaction = lab.react({"e": {f"{UNITS}/a.service.d/1.conf": "[Service]\nNice=1\n"}}, {}, "unmerge")
+    outcome = reaction.after()
+    lab.systemd.shown = [{"a.service": {"LoadState": "loaded", "ActiveState": "failed", "Result": "signal"}}]
+    assert reaction.healthy(10, 0) == []
+    assert outcome.problems == ["a.service: failed (signal)"]
 
 
 def test_watched_paths(lab: Lab) -> None:
