@@ -56,15 +56,13 @@ def look_for_stale_views(
 
 
 def tell_done(
-    verb: str, state: Mapping[str, Any], choices: Iterable[Choice], reaction: Reaction | None, changed: bool
+    done: str, verb: str, state: Mapping[str, Any], choices: Iterable[Choice], reaction: Reaction | None
 ) -> None:
-    """Tell the journal what `verb` did, each extension left out, each failed action and each stale view."""
+    """Tell the journal what was `done` ("" for nothing), each extension left out, failed action and stale view."""
     generation = state["generation"]
-    if changed:
-        merged = [item["name"] for item in state["extensions"].values() if item["layer"]]
-        text = f"{verb} done: {', '.join(merged) or 'no extension'} merged (generation {generation})"
+    if done:
         reason = "asked for by hand" if verb == "rollback" else ""
-        journal.send(text, DONE[verb], journal.NOTICE, VERB=verb, GENERATION=generation, REASON=reason)
+        journal.send(done, DONE[verb], journal.NOTICE, VERB=verb, GENERATION=generation, REASON=reason)
     for choice in choices:
         if choice.left_out:
             reason = choice.entry["reason"]
@@ -75,7 +73,7 @@ def tell_done(
             next((line for line in reaction.outcome.problems if line.startswith(f"{action}:")), "") if reaction else ""
         )
         journal.send(f"action {reason or action}", "action-failed", journal.WARNING, ACTION=action, REASON=reason)
-    for view in state["stale"] if changed else ():
+    for view in state["stale"] if done else ():
         text = f"{view['unit']} still uses old content: {view['reason']}"
         journal.send(
             text, "stale-view", journal.NOTICE, UNIT=view["unit"], REASON=view["reason"], GENERATION=generation

@@ -59,8 +59,11 @@ def _transaction(verb: str, flags: list[str]) -> int:
         log=lambda text: log(text, _WARNING),
         before=_progress,
     )
+    # The journal was told of what was done, with fields; a terminal was not.
+    told = "JOURNAL_STREAM" in os.environ
     for message in result.messages:
-        log(message)
+        if not (told and message.startswith(f"{verb} done")):
+            log(message)
     return result.exit_code
 
 

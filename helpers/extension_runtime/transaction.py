@@ -172,9 +172,10 @@ class Transaction:
             try:
                 hierarchy.Workshop(self.places).do()
                 self._recover()
-            except OSError as error:
+            except (ExtensionError, OSError) as error:
                 self._tidy_unmerged()
-                raise TransactionError(f"{self.verb}: {error.strerror or error}; nothing was changed") from None
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise TransactionError(f"{self.verb}: {reason}; nothing was changed") from None
             return self._execute()
 
     def _idle(self) -> bool:
@@ -210,9 +211,13 @@ class Transaction:
         finally:
             self._close()
         self._finish()
+        return Result(self._exit_code(), [self._summary(), *self.messages], texts)
+
+    def _summary(self) -> str:
         if not self.changed:
-            self.messages.insert(0, "nothing has changed")
-        return Result(self._exit_code(), self.messages, texts)
+            return "nothing has changed"
+        merged = sorted(name for name, item in self.state["extensions"].items() if item["layer"])
+        return f"{self.verb} done: {', '.join(merged) or 'no extension'} merged (generation {self.state['generation']})"
 
     def _failed(self, reason: str, outcome: str) -> None:
         """Note a failure in the state, next to what is still merged."""
@@ -324,7 +329,7 @@ class Transaction:
         self._swaps = [hierarchy.Swap(stage, self._log) for stage in stages]
         yield from self._swaps
         if self.places.live:
-            yield hierarchy.SpreadOut(self.found, self.places.staging, self._note)
+            yield hierarchy.SpreadOut(self.found, self.places.staging, self.messages.append)
         yield Mark(self.places, self._merged_names())
         yield from self._after_swap()
         yield Commit(self.places, self.state, new)
@@ -346,8 +351,7 @@ class Transaction:
             settings = self.plan.settings
             settle = reaction.settle_sec(self.plan, self.reaction)
             yield reaction.Bring(self.reaction, settings.timeout_sec, settle, settings.refresh_rollback)
-            for line in (*self.reaction.notes, *self.reaction.outcome.problems):
-                self._note(line)
+            self.messages += [*self.reaction.notes, *self.reaction.outcome.problems]
 
     def _close(self) -> None:
         for attached in self._attached:
@@ -375,10 +379,6 @@ class Transaction:
     def _merged_names(self) -> set[str]:
         return {choice.name for choice in self.choices if choice.source != stack.NONE}
 
-    def _note(self, text: str) -> None:
-        self.messages.append(text)
-        self._log(text)
-
     def _finish(self) -> None:
         """What can only be done, or fail, without consequence for what is merged now."""
         self.state = state.read(self.places.root)
@@ -388,7 +388,12 @@ class Transaction:
             except (ExtensionError, OSError) as error:
                 self._log(f"done, but not tidied up: {error}")
         if self.verb == "unmerge" and not self.places.live:
-            self._dismantle()
+            try:
+                self._dismantle()
+            except (ExtensionError, OSError) as error:
+                self.messages.append(
+                    f"unmerged, but not every mount could be taken off: {error}; unmerge again to try once more"
+                )
 
     def _remove_unused(self) -> None:
         state.remove_empty(self.places.staging)
@@ -417,7 +422,8 @@ class Transaction:
             if stale != self.state["stale"]:
                 self.state = dict(self.state, stale=stale)
                 state.write(self.places.root, self.state)
-        aftermath.tell_done(self.verb, self.state, self.choices, self.reaction, self.changed)
+        done = self._summary() if self.changed else ""
+        aftermath.tell_done(done, self.verb, self.state, self.choices, self.reaction)
 
     def _dismantle(self) -> None:
         """Leave no mount behind on a root whose PID 1 is not spoken to."""
