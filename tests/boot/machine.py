@@ -42,6 +42,9 @@ echo ready
 exec sleep infinity
 """
 
+# Without one of its own, two machines would take each other's units' cgroups away: both call theirs /payload.
+_OWN_CGROUP = 'c="/sys/fs/cgroup/$1"; shift; mkdir -p "$c" && echo $$ >"$c/cgroup.procs" && exec "$@"'
+
 _UNIT = """\
 [Unit]
 Description=What the test does inside
@@ -91,6 +94,7 @@ class Machine:
         directory.mkdir(parents=True, exist_ok=True)
         self.suite = suite
         self._directory = directory
+        self._cgroup = f"extensionctl-test-{os.getpid()}-{id(self)}"
         self._holder = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "--kill-child", "--fork"]
             + ["sh", "-c", _HOLD, "hold", str(directory), str(cached), str(CHECKOUT)],
@@ -118,6 +122,13 @@ class Machine:
 
     def close(self) -> None:
         """End the holder: the namespace, the tmpfs and the tree go with it."""
+        if self._holder.poll() is None:
+            cgroup = f"/sys/fs/cgroup/{self._cgroup}"
+            subprocess.run(
+                ["nsenter", "-t", str(self._holder.pid), "-m", "find", cgroup, "-depth", "-type", "d", "-delete"],
+                stderr=subprocess.DEVNULL,
+                check=False,
+            )
         self._holder.kill()
         self._holder.wait()
         for pipe in (self._holder.stdout, self._holder.stderr):
@@ -162,7 +173,8 @@ class Machine:
 
     def _nspawn(self, kernel_command_line: str) -> subprocess.Popen[bytes]:
         tree = f"{self._directory}/root"
-        argv = ["nsenter", "-t", self._pid, "-m", "systemd-nspawn", "-q", "-D", tree, "--register=no", "--keep-unit"]
+        argv = ["nsenter", "-t", self._pid, "-m", "sh", "-c", _OWN_CGROUP, "sh", self._cgroup]
+        argv += ["systemd-nspawn", "-q", "-D", tree, "--register=no", "--keep-unit"]
         argv += ["--console=pipe", "-b", "--private-network", "--capability=all"]
         argv += ["--system-call-filter=@mount @privileged"]
         argv += [f"--bind={loop}" for loop in ("/dev/loop-control", *(f"/dev/loop{i}" for i in range(LOOPS)))]
