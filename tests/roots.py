@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,7 @@ RELEASE = {
     "confext": "etc/extension-release.d/extension-release.",
 }
 IMAGES = {"sysext": "var/lib/extensions", "confext": "var/lib/confexts"}
+LOOP_GET_STATUS64 = 0x4C05
 Snapshot = dict[str, Any]
 
 
@@ -146,18 +149,20 @@ class Root:
         """The visible mount of a hierarchy."""
         return mountinfo.read().mounts[mountinfo.visible(str(self.path / hierarchy))]
 
-    def loops(self) -> list[str]:
-        """The loop devices over files below the root."""
+    def loops(self) -> list[int]:
+        """The inodes of the files of this root that loop devices are made of."""
+        device = os.lstat(self.path).st_dev
         found = []
-        for entry in sorted(Path("/sys/block").glob("loop*")):
+        for entry in Path("/sys/block").glob("loop*/loop"):
+            information = bytearray(232)  # struct loop_info64: device and inode of the file come first (linux/loop.h)
             try:
-                backing = (entry / "loop/backing_file").read_text().strip()
+                with open(f"/dev/{entry.parent.name}", "rb") as loop:
+                    fcntl.ioctl(loop, LOOP_GET_STATUS64, information)
             except OSError:
                 continue
-            # A file system that is mounted in this namespace only is shown without the path of its mount.
-            if backing.startswith((str(self.path), "/var/lib/extensions/", "/var/lib/made/")):
-                found.append(backing)
-        return found
+            if int.from_bytes(information[:8], sys.byteorder) == device:
+                found.append(int.from_bytes(information[8:16], sys.byteorder))
+        return sorted(found)
 
     def snapshot(self) -> Snapshot:
         """All that a verb which failed must leave as it was."""
@@ -181,7 +186,7 @@ class Root:
             found.append(
                 (mount.path, mount.fstype, mount.source, mount.dev, mount.root, ",".join(mount.options), *peers)
             )
-        return found
+        return sorted(found)
 
     def _listing(self) -> list[str]:
         """Every path in what verbs make, without what is mounted there and without what tells of each verb."""
@@ -189,7 +194,8 @@ class Root:
         todo = [str(self.path / place) for place in ("run", "var/lib/extensions.mutable", "var/lib/upper")]
         while todo:
             folder = todo.pop()
-            inside = folder != str(self.path / "run/extensionctl") and mountinfo.is_mount_point(folder)
+            ours = folder.startswith(str(self.path / "run/extensionctl")) and folder.count("/layers/") == 0
+            inside = mountinfo.is_mount_point(folder) and not (ours and "/base/" not in folder)
             if inside or not os.path.isdir(folder) or os.path.islink(folder):
                 continue
             todo += (paths := [f"{folder}/{name}" for name in os.listdir(folder)])
@@ -213,8 +219,11 @@ class Root:
                     found[str(path.relative_to(self.path))] = path.read_text() if path.is_file() else "?"
         return found
 
-    def check(self) -> None:
-        """Hold what must be true between any two verbs: state and mounts agree and nothing is left over."""
+    def check(self, tidy: bool = True) -> None:
+        """Hold what must be true between any two verbs: state and mounts agree and nothing is left over.
+
+        Not `tidy`: where tidying up failed, which the next verb makes up for, unused layers may be left.
+        """
         known = self.state
         table = mountinfo.read()
         for name, item in known["hierarchies"].items():
@@ -226,11 +235,12 @@ class Root:
         used = {e["layer"] for e in known["extensions"].values()}
         used |= {e["layer"] for e in (known["previous"] or {"extensions": {}})["extensions"].values()}
         layers = {str(path) for path in run.glob("layers/*/*")}
-        assert layers == used - {""}
-        assert all(os.listdir(folder) for folder in run.glob("layers/*"))
-        assert {m.path for m in table.below(str(run / "layers"))} == layers
-        assert os.listdir(run / "staging") == []
-        assert not [m for m in table.mounts.values() if m.path.startswith(str(run / "staging/"))]
+        assert layers == used - {""} or (not tidy and layers > used - {""})
+        assert not tidy or all(os.listdir(folder) for folder in run.glob("layers/*"))
+        pinned = {m.path for m in table.below(str(run / "layers"))} - {str(run / "layers")}
+        assert pinned == layers or (not tidy and used - {""} <= pinned <= layers)
+        assert not tidy or os.listdir(run / "staging") == []
+        assert not [m for m in table.mounts.values() if m.path.startswith(f"{run}/staging/")]
         marked = {n for n, e in known["extensions"].items() if e["layer"]}
         assert set(os.listdir(run / "merged")) == marked
         assert not [n for n in os.listdir(run) if n.endswith(".new")]

@@ -73,8 +73,10 @@ def find_places(places: Places) -> dict[str, Place]:
         for name, path in HIERARCHIES.items():
             try:
                 fd = syscalls.openat2(path, os.O_PATH | os.O_DIRECTORY, syscalls.RESOLVE_IN_ROOT, root)
-            except OSError:
-                continue
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    continue
+                raise OverlayError(f"{places.root}{path}: {error.strerror}") from None
             target = os.readlink(f"/proc/self/fd/{fd}")
             os.close(fd)
             taken = [other.target for other in result.values()]
@@ -255,7 +257,8 @@ class Stage(Step):
         if self._work:
             upper.remove_tree(self._work)
         for path in reversed(self._made):
-            os.rmdir(path)
+            if os.path.isdir(path):
+                os.rmdir(path)
         self._made.clear()
 
     def close(self) -> None:

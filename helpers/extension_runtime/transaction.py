@@ -226,12 +226,12 @@ class Transaction:
             from extension_runtime import aftermath
 
             aftermath.tell_rolled_back(self.verb, self.state, reason)
-        try:
-            state.write(self.places.root, self.state)
-            self._recover()
-        except (ExtensionError, OSError) as error:
-            # The reason of the failure is what counts; the next verb puts the rest right.
-            self._log(str(error))
+        for tidy in (lambda: state.write(self.places.root, self.state), self._recover):
+            try:
+                tidy()
+            except (ExtensionError, OSError) as error:
+                # The reason of the failure is what counts; the next verb puts the rest right.
+                self._log(str(error))
         self._tidy_unmerged()
 
     def _tidy_unmerged(self) -> None:
