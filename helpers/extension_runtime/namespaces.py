@@ -3,24 +3,27 @@
 
 Propagation would do it in one step, and would put a writable tree over what ProtectSystem=, ReadOnlyPaths= and the
 like have masked.  So the anchors of overlay.py stop propagation, and each namespace gets a copy of the new top that
-has the flags of the old one before it is seen.  Between the machine's own swap and this, a service sees the old
-content, never a wrong right.
+has the flags of the old one, and what is mounted below it, before it is seen.  Between the machine's own swap and
+this, a service sees the old content, never a wrong right.  Where a right cannot be kept, the old content stays.
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import time
 
-from extension_runtime import mountinfo, overlay, syscalls
-from extension_runtime.syscalls import AT_RECURSIVE, OPEN_TREE_CLONE
+from extension_runtime import masks, mountinfo, overlay, state, syscalls
+from extension_runtime.mountns import Namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-SETUP_TIMEOUT = 5.0  # seconds that a process which is still being set up by PID 1 is waited for
+SETUP_TIMEOUT = 5.0  # seconds that a namespace which PID 1 is still making is waited for
+SETTLE_TIMEOUT = 1.0  # seconds that the first merge waits for a moment in which none is being made
+ATTEMPTS = 3  # for a namespace whose mounts change meanwhile
 
 
 class Spread:
@@ -34,6 +37,54 @@ class Spread:
         self.failed: list[str] = []
 
 
+def note_complete(path: str) -> None:
+    """Write down at `path` which namespaces are complete before anchors are put in place.
+
+    If possible at a moment in which no other one is being made: what its sandbox mounts could come to lie on a copy
+    of the anchor, or under it, and that cannot be told later.
+    """
+    state.replace(path, json.dumps(sorted(_settled())))
+
+
+def _settled() -> set[int]:
+    namespaces = Namespaces()
+    try:
+        deadline = time.monotonic() + SETTLE_TIMEOUT
+        while True:
+            found = namespaces.processes()
+            complete = {number for number, names in found.items() if not namespaces.being_made(names)}
+            if len(complete) == len(found) or time.monotonic() > deadline:
+                return complete
+            time.sleep(0.002)
+    finally:
+        namespaces.close()
+
+
+def _propagation(old: mountinfo.Mount) -> int:
+    """How a new top, made as a slave, is to propagate, so that it does as the `old` one did."""
+    if old.shared:
+        return syscalls.MS_SHARED
+    return syscalls.MS_SLAVE if old.propagation else syscalls.MS_PRIVATE
+
+
+def _exchange(tree: int, target: str, old: mountinfo.Mount) -> None:
+    """Replace the top `old` at `target` in a service's namespace by the mount `tree`."""
+    try:
+        syscalls.move_mount(tree, target, syscalls.MOVE_MOUNT_BENEATH)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS) or overlay.knows_beneath():
+            raise
+        # Never with a gap: what is under the old top has no masks.  So the old one stays, covered (before 6.5).
+        syscalls.mount_setattr(target, propagation=syscalls.MS_PRIVATE)
+        syscalls.move_mount(tree, target)
+        return
+    # The anchor of a service is shared, so the new top was copied into the namespaces that the service has made.  If
+    # it kept those copies as peers, the old top would be taken off there as well, with the masks that it has there.
+    syscalls.mount_setattr(tree, propagation=syscalls.MS_SLAVE)
+    overlay.detach(target)
+    syscalls.mount_setattr(tree, propagation=_propagation(old))
+
+
 class Spreader:
     """Works in other namespaces; `targets` gives, for each hierarchy, its path and the mount of its base.
 
@@ -43,8 +94,7 @@ class Spreader:
     def __init__(self, targets: Mapping[str, tuple[str, mountinfo.Mount]], place: str) -> None:
         self._targets = targets
         self._place = place
-        self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        self._all = Namespaces()
         self._stage = -1
         self._new: dict[str, int] = {}
         self._generation: dict[str, int | None] = {}
@@ -53,32 +103,41 @@ class Spreader:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        syscalls.setns(self._own)
-        os.chdir("/")
-        for fd in (self._proc, self._own, self._stage, *self._new.values()):
+        syscalls.setns(self._all.own)
+        for fd in (self._stage, *self._new.values()):
             if fd >= 0:
                 os.close(fd)
+        self._all.close()
 
-    def drop_copies(self) -> None:
-        """Take off the copies that propagation made while the anchors were put in place.
+    def drop_copies(self, note: str) -> None:
+        """Take off the copies that propagation made while anchors were put in place, and remove the `note`.
 
-        They hide what a service's sandbox has masked; that service keeps what it had, and is a stale view.
+        They hide what a service's sandbox has masked; that service keeps what it had, and is a stale view.  Only in
+        namespaces that the note has (see note_complete): in others, masks may have been put on the copy.
         """
-        for fd, _processes in self._namespaces():
+        try:
+            with open(note, encoding="utf-8") as file:
+                complete = set(json.load(file))
+        except FileNotFoundError:
+            return  # no anchor is new
+        for number, fd, _processes in self._all.each():
             try:
+                if number not in complete:
+                    continue
                 syscalls.setns(fd)
                 for target, base in self._targets.values():
                     self._drop_marked(target, base)
             except OSError:
-                continue  # the namespace went away, or is not of this machine's making
+                continue  # not of this machine's making: there is no such hierarchy
             finally:
-                syscalls.setns(self._own)
+                syscalls.setns(self._all.own)
                 os.close(fd)
+        os.unlink(note)
 
     def _drop_marked(self, target: str, base: mountinfo.Mount) -> None:
         while True:
-            table = mountinfo.read(self._proc)
-            stack = table.stack(mountinfo.visible(target, self._proc))
+            table = mountinfo.read(self._all.proc)
+            stack = table.stack(mountinfo.visible(target, self._all.proc))
             copies = [m for m in stack[-2:] if m.path == target and overlay.is_base(m, base) and overlay.marked(m)]
             if not copies:
                 return
@@ -90,197 +149,138 @@ class Spreader:
         begin = time.perf_counter()
         self._prepare_stage()
         deadline = time.monotonic() + SETUP_TIMEOUT
-        done: set[int] = set()
+        done: set[int] = {os.fstat(self._stage).st_ino}
+        attempts: dict[int, int] = {}
         while True:
-            changed, waiting = self._pass(done, time.monotonic() < deadline, result)
-            result.namespaces += changed
-            if not changed and not waiting:
+            again, waiting = self._pass(done, attempts, time.monotonic() < deadline, result)
+            if not again and not waiting:
                 break
             if waiting:
                 time.sleep(0.002)
         result.seconds = time.perf_counter() - begin
         return result
 
-    def _pass(self, done: set[int], patient: bool, result: Spread) -> tuple[int, bool]:
-        """Update each namespace not in `done`; return how many were changed and whether one is not ready yet."""
-        changed, waiting = 0, False
-        for fd, processes in self._namespaces():
-            identity = os.fstat(fd).st_ino
+    def _pass(self, done: set[int], attempts: dict[int, int], patient: bool, result: Spread) -> tuple[bool, bool]:
+        """Update each namespace not in `done`; return whether to look again, and whether one is not ready yet."""
+        again = waiting = False
+        for number, fd, processes in self._all.each(without=done):
             try:
-                if identity in done:
-                    continue
-                if patient and self._being_set_up(processes):
-                    waiting = True
-                    continue
-                done.add(identity)
-                changed += self._update(fd)
+                if self._all.being_made(processes):
+                    if patient:
+                        waiting = True
+                        continue
+                    done.add(number)
+                    raise OSError(errno.EBUSY, f"not complete after {SETUP_TIMEOUT:g} s")
+                changed = self._update(fd)
+                done.add(number)
+                again = again or changed
+                result.namespaces += changed
             except OSError as error:
-                if error.errno not in (errno.ENOENT, errno.ESTALE):
-                    result.failed.append(f"mount namespace {identity}: {error.strerror}")
+                attempts[number] = attempts.get(number, 0) + 1
+                again = True
+                if attempts[number] >= ATTEMPTS or isinstance(error, masks.NoPlaceError):
+                    done.add(number)
+                if number in done:
+                    result.failed.append(f"{self._all.owner(number, processes)}: {error.strerror}")
             finally:
-                syscalls.setns(self._own)
+                syscalls.setns(self._all.own)
                 os.close(fd)
-        return changed, waiting
+        return again, waiting
 
     def _prepare_stage(self) -> None:
         """A private namespace with a slave copy of each of the machine's tops at self._place/HIERARCHY."""
         clones = {}
         table = mountinfo.read()
-        for hierarchy, (target, _base) in self._targets.items():
-            top = table.mounts.get(mountinfo.visible(target))
-            self._generation[hierarchy] = None if top is None else overlay.generation_of(top)
-            clone = syscalls.open_tree(target)
-            # A slave, so that what is mounted below the hierarchy later still arrives; a peer would also send.
-            syscalls.mount_setattr(clone, propagation=syscalls.MS_SLAVE)
-            clones[hierarchy] = clone
-        syscalls.unshare()
-        syscalls.mount("", "/", None, syscalls.MS_PRIVATE | 0x4000, None)
-        self._stage = os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
-        syscalls.mount("extensions-stage", self._place, "tmpfs", syscalls.MS_NODEV, "size=1m,mode=0700")
-        for hierarchy, clone in clones.items():
-            os.mkdir(f"{self._place}/{hierarchy}", 0o700)
-            os.mkdir(f"{self._place}/{hierarchy}.tree", 0o700)
-            syscalls.move_mount(clone, f"{self._place}/{hierarchy}")
-            os.close(clone)
-        syscalls.setns(self._own)
+        try:
+            for hierarchy, (target, _base) in self._targets.items():
+                top = table.mounts.get(mountinfo.visible(target))
+                self._generation[hierarchy] = None if top is None else overlay.generation_of(top)
+                clones[hierarchy] = syscalls.open_tree(target)
+                # A slave, so that what is mounted below the hierarchy later still arrives; a peer would also send.
+                syscalls.mount_setattr(clones[hierarchy], propagation=syscalls.MS_SLAVE)
+            syscalls.unshare()
+            syscalls.mount_setattr("/", propagation=syscalls.MS_PRIVATE, recursive=True)
+            self._stage = os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._all.proc)
+            syscalls.mount("extensions-stage", self._place, "tmpfs", syscalls.MS_NODEV, "size=1m,mode=0700")
+            for hierarchy, clone in clones.items():
+                os.mkdir(f"{self._place}/{hierarchy}", 0o700)
+                os.mkdir(f"{self._place}/{hierarchy}.tree", 0o700)
+                syscalls.move_mount(clone, f"{self._place}/{hierarchy}")
+            self._new = clones
+            clones = {}
+        finally:
+            for clone in clones.values():
+                os.close(clone)
+            syscalls.setns(self._all.own)
 
-    def _update(self, fd: int) -> int:
-        """Bring one namespace up to date; return 1 when there was something to do."""
+    def _update(self, fd: int) -> bool:
+        """Bring one namespace up to date; return whether there was something to do."""
         syscalls.setns(fd)
-        table = mountinfo.read(self._proc)
-        todo = []
+        table = mountinfo.read(self._all.proc)
+        todo: dict[str, list[mountinfo.Mount]] = {}
         for hierarchy, (target, base) in self._targets.items():
             try:
-                visible = mountinfo.visible(target, self._proc)
-            except FileNotFoundError:
+                visible = mountinfo.visible(target, self._all.proc)
+            except (FileNotFoundError, NotADirectoryError):
                 continue
+            if any(overlay.marked(m) and overlay.is_base(m, base) for m in table.stack(visible)):
+                continue  # it was there before the anchor, and what its sandbox has mounted lies over the copy
             tops = overlay.tops(table, visible, target, base, own=False)
             if tops and overlay.generation_of(tops[-1]) != self._generation[hierarchy]:
-                todo.append((hierarchy, target, tops))
-        for hierarchy, target, tops in todo:
-            self._replace(fd, hierarchy, target, tops, table)
-        return 1 if todo else 0
+                todo[hierarchy] = tops
+        problem: OSError | None = None
+        old = {hierarchy: tops[-1] for hierarchy, tops in todo.items()}
+        for hierarchy, tops in todo.items():
+            try:
+                self._replace(fd, hierarchy, tops, old, table)
+            except OSError as error:
+                problem = error  # one hierarchy that stays behind does not hold up the others
+        if problem is not None:
+            raise problem
+        return bool(todo)
 
     def _replace(
-        self, fd: int, hierarchy: str, target: str, tops: list[mountinfo.Mount], table: mountinfo.Table
-    ) -> None:
-        old = tops[-1]
-        submounts = [m for m in table.submounts(old) if m.path.startswith(target + "/")]
-        foreign = {
-            mount.path: syscalls.open_tree(mount.path, OPEN_TREE_CLONE | AT_RECURSIVE)
-            for mount in submounts
-            if mount.dev != old.dev
-        }
-        syscalls.setns(self._stage)
-        tree = self._assemble(hierarchy, target, old, submounts, foreign)
-        syscalls.setns(fd)
-        try:
-            overlay.collapse(tops, target)
-            overlay.exchange(tree, target, lambda _text: None)
-        finally:
-            os.close(tree)
-            for copy in foreign.values():
-                os.close(copy)
-
-    def _assemble(
         self,
+        fd: int,
         hierarchy: str,
-        target: str,
-        old: mountinfo.Mount,
-        submounts: list[mountinfo.Mount],
-        foreign: Mapping[str, int],
-    ) -> int:
-        """In the staging namespace: a detached copy of the new top with the old one's flags and submounts."""
-        top = syscalls.open_tree(f"{self._place}/{hierarchy}")
-        # The flags of the old top are this service's own: the machine's read-only modes are in the superblock.
-        syscalls.mount_setattr(top, attr_set=overlay.flag_bits(old.flags))
-        syscalls.mount_setattr(top, propagation=syscalls.MS_SHARED)
-        if not submounts:
-            return top
-        place = f"{self._place}/{hierarchy}.tree"
-        syscalls.move_mount(top, place)
-        os.close(top)
+        tops: list[mountinfo.Mount],
+        old: Mapping[str, mountinfo.Mount],
+        table: mountinfo.Table,
+    ) -> None:
+        target = self._targets[hierarchy][0]
+        top = tops[-1]
+        tree = -1
+        below = masks.collect(table, target, top, old, self._all.proc)
         try:
-            for mount in submounts:
-                self._add_submount(mount, target, f"{self._place}/{hierarchy}", place, foreign)
-            return syscalls.open_tree(place, OPEN_TREE_CLONE | AT_RECURSIVE)
+            syscalls.setns(self._stage)
+            tree = self._assemble(hierarchy, top, below)
+            syscalls.setns(fd)
+            now = mountinfo.read(self._all.proc)
+            if masks.shape(now, target) != masks.shape(table, target):
+                raise OSError(errno.ESTALE, f"{target}: what is mounted there changes all the time")
+            if len(tops) > 1 and masks.same_rights(table, target, tops[-2], top):
+                overlay.detach(target)  # a spread that was killed has left two
+            _exchange(tree, target, top)
         finally:
-            overlay.detach(place)
-
-    @staticmethod
-    def _add_submount(mount: mountinfo.Mount, target: str, source: str, place: str, foreign: Mapping[str, int]) -> None:
-        relative = mount.path[len(target) :]
-        try:
-            if mount.path in foreign:
-                syscalls.move_mount(foreign[mount.path], place + relative)
-                return
-            # Part of the old top bound onto itself, with flags of its own: the same part of the new one.
-            tree = syscalls.open_tree(f"{source}{mount.root}")
-            try:
-                syscalls.mount_setattr(tree, attr_set=overlay.flag_bits(mount.flags))
-                syscalls.move_mount(tree, place + relative)
-            finally:
+            syscalls.setns(fd)
+            masks.close(below)
+            if tree >= 0:
                 os.close(tree)
-        except FileNotFoundError:
-            return  # the path is gone from the new tree, and the mask with it
 
-    def _processes(self) -> dict[int, list[str]]:
-        """The processes in every mount namespace but this one's, by the namespace's inode number."""
-        own = {os.fstat(fd).st_ino for fd in (self._own, self._stage) if fd >= 0}
-        found: dict[int, list[str]] = {}
-        for name in os.listdir(f"/proc/self/fd/{self._proc}"):
-            if not name.isdecimal():
-                continue
-            try:
-                identity = os.stat(f"{name}/ns/mnt", dir_fd=self._proc).st_ino
-            except OSError:
-                continue
-            if identity not in own:
-                found.setdefault(identity, []).append(name)
-        return found
-
-    def _namespaces(self) -> Iterator[tuple[int, list[str]]]:
-        """A descriptor of every other mount namespace, which the caller closes, and the processes in it."""
-        processes = self._processes()
-        for identity, names in processes.items():
-            for name in names:
-                try:
-                    fd = os.open(f"{name}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
-                except OSError:
-                    continue
-                if os.fstat(fd).st_ino == identity:
-                    yield fd, names
-                    break
-                os.close(fd)
-        for fd in self._without_process(set(processes)):
-            yield fd, []
-
-    def _without_process(self, seen: set[int]) -> Iterator[int]:
-        """Namespaces that only a descriptor or a bind keeps; the kernel lists them since 6.12, outside containers."""
-        seen |= {os.fstat(fd).st_ino for fd in (self._own, self._stage) if fd >= 0}
-        current = os.dup(self._own)
+    def _assemble(self, hierarchy: str, old: mountinfo.Mount, below: list[masks.Mask]) -> int:
+        """In the staging namespace: a detached copy of the new top with the flags and masks of the old one."""
+        top = syscalls.open_tree("", dir_fd=self._new[hierarchy])
         try:
-            while (following := syscalls.next_mount_namespace(current)) is not None:
-                os.close(current)
-                current = following
-                if os.fstat(following).st_ino not in seen:
-                    yield os.dup(following)
-        except OSError:
-            return
-        finally:
-            os.close(current)
-
-    def _being_set_up(self, processes: list[str]) -> bool:
-        """Whether one of these is PID 1's child before its exec: the mounts of that namespace are still being made."""
-        for name in processes:
+            # The flags of the old top are this service's own: the machine's read-only modes are in the superblock.
+            syscalls.mount_setattr(top, attr_set=overlay.flag_bits(old.flags), propagation=_propagation(old))
+            if not below:
+                return os.dup(top)
+            place = f"{self._place}/{hierarchy}.tree"
+            syscalls.move_mount(top, place)
             try:
-                with open(os.open(f"{name}/comm", os.O_RDONLY, dir_fd=self._proc), encoding="utf-8") as file:
-                    comm = file.read().rstrip("\n")
-                if not comm.startswith("(") or comm == "(sd-pam)":
-                    continue
-                program = os.readlink(f"{name}/exe", dir_fd=self._proc)
-            except OSError:
-                continue
-            if os.path.basename(program) in ("systemd", "systemd-executor"):
-                return True
-        return False
+                masks.place(below, self._targets[hierarchy][0], top, self._new)
+                return syscalls.open_tree(place, syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
+            finally:
+                overlay.detach(place)
+        finally:
+            os.close(top)

@@ -305,7 +305,7 @@ def exchange(tree: int, target: str, log: Callable[[str], None]) -> None:
     try:
         syscalls.move_mount(tree, target, syscalls.MOVE_MOUNT_BENEATH)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSYS) or _knows_beneath():
+        if error.errno not in (errno.EINVAL, errno.ENOSYS) or knows_beneath():
             raise
         _exchange_with_gap(tree, target, log)
         return
@@ -322,7 +322,7 @@ def _exchange_with_gap(tree: int, target: str, log: Callable[[str], None]) -> No
     log(f"{target}: replaced with a gap of {gap:.0f} us, because this kernel cannot mount beneath (before 6.5)")
 
 
-def _knows_beneath() -> bool:
+def knows_beneath() -> bool:
     """Whether this kernel has MOVE_MOUNT_BENEATH, by the one error that it gives only when it knows the flag."""
     tree = syscalls.open_tree("/")
     try:
