@@ -95,12 +95,16 @@ class Systemd:
             self._call("reset-failed", "--", *units, check=False)
 
     def log(self, invocation: str, lines: int = 5) -> list[str]:
-        """The last lines that an invocation of a unit logged; none when they cannot be read."""
-        if not invocation:
-            return []
-        argv = ["journalctl", "--no-pager", "--output=cat", f"--lines={lines}", f"_SYSTEMD_INVOCATION_ID={invocation}"]
-        argv += ["+", f"INVOCATION_ID={invocation}"]
-        try:
-            return self._run(argv, check=False, timeout=10.0).stdout.splitlines()[-lines:]
-        except commands.CommandError:
-            return []
+        """The last lines that the processes of a unit's invocation logged, else those that PID 1 logged about it.
+
+        None when they cannot be read.
+        """
+        for field in ("_SYSTEMD_INVOCATION_ID", "INVOCATION_ID") if invocation else ():
+            argv = ["journalctl", "--no-pager", "--output=cat", f"--lines={lines}", f"{field}={invocation}"]
+            try:
+                found = self._run(argv, check=False, timeout=10.0).stdout.splitlines()[-lines:]
+            except commands.CommandError:
+                return []
+            if found:
+                return found
+        return []
