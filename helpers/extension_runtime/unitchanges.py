@@ -192,8 +192,10 @@ class _Decision:
     def lost(self) -> None:
         """What runs from a file that neither view has: its image was a directory that somebody has removed already."""
         for unit, properties in sorted(self.machine.properties.items()):
-            path = properties.get("FragmentPath", "")
-            ours = path.startswith(tuple(f"{d}/" for d in MERGED)) and self.new.view.node(path) is not None
+            folder, _, name = properties.get("FragmentPath", "").rpartition("/")
+            folder = self.new.view.resolve(folder) or folder  # /lib/systemd/system on systemd 252 of Debian
+            path = f"{folder}/{name}"
+            ours = folder in MERGED and self.new.view.node(path) is not None
             if ours and self.machine.running(unit) and not self.old.fragment(unit) and not self.new.fragment(unit):
                 self.wish(STOP, unit, "its unit file is gone", Changed(path, "removed", ""))
 

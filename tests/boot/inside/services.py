@@ -121,7 +121,7 @@ def crash() -> None:
         seen["answer"] = ask()
         seen["config"] = read("/etc/web.conf")
         seen["unit"] = show("extensions-refresh.service", "Result", "ExecMainStatus")
-        seen["log"] = sh("journalctl -b -u extensions-refresh.service -o cat | tail -5")["out"]
+        seen["log"] = sh("journalctl -b -u extensions-refresh.service -o cat | tail -15")["out"]
         seen["status"] = sh("extensionctl status")["out"]
         put("config-2", f"{CONFEXTS}/web-config")
         scene(f"mended after {name}", sh(REFRESH))["answer"] = ask()
