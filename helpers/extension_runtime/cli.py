@@ -13,12 +13,13 @@ import sys
 
 from extension_generator.errors import ExtensionError
 
+from extension_runtime import table
 from extension_runtime.verbs import DONE, FAILED, WRONG_USAGE, Options, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 PROGRAM = "extensionctl"
 INTERRUPTED = 130
@@ -39,8 +40,18 @@ VERBS = (
 )
 
 
+class Formatter(argparse.HelpFormatter):
+    """argparse's, which is made for every argument, without the import of shutil for the terminal's width."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=(table.screen().columns or 80) - 2)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse with one line for an error instead of the whole usage."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, formatter_class=Formatter)
 
     def error(self, message: str) -> NoReturn:
         """Print `message` with the way to help and exit with 2."""

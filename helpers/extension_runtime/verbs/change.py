@@ -10,7 +10,7 @@ import time
 from extension_generator.errors import ExtensionError, printable
 
 from extension_runtime import table
-from extension_runtime.verbs import DONE, FAILED, LEFT_OUT, Options, may_read, pid1, progress
+from extension_runtime.verbs import DONE, FAILED, LEFT_OUT, Options, may_read, pid1
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,6 +149,8 @@ def _unit(options: Options, action: str, unit: str) -> int:
     """Start or stop `unit`, say what it logged, and return the exit status of its process."""
     before = _property(unit, "InvocationID")
     began = time.time()
+    from extension_runtime.verbs import progress
+
     ended = progress.run_unit(action, unit)
     after = pid1.show([unit], ("LoadState", "InvocationID", "ExecMainStatus", "Result")).get(unit, {})
     if after.get("LoadState") == "not-found":
