@@ -54,11 +54,12 @@ class Root:
         """Write a file, with its folders."""
         file = self.path / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+        file.write_text(text, newline="")
         return file
 
     def read(self, name: str) -> str:
-        return (self.path / name).read_text()
+        with open(self.path / name, newline="") as file:
+            return file.read()
 
     def has(self, name: str) -> bool:
         return os.path.lexists(self.path / name)

@@ -87,9 +87,7 @@ def find_places(places: Places) -> dict[str, Place]:
     return result
 
 
-def recover(
-    places: Places, found: Mapping[str, Place], generations: Mapping[str, int], used_layers: set[str]
-) -> None:
+def recover(places: Places, found: Mapping[str, Place], generations: Mapping[str, int], used_layers: set[str]) -> None:
     """Put right what a merge or refresh that was killed has left: staged trees, double tops, unused layers.
 
     `generations` are those that the state tells of each hierarchy, 0 without one.
@@ -291,9 +289,7 @@ class Stage(Step):
         if self._wanted.imported:
             lowers.insert(0, upper.resolve(self._places, self._wanted.upper, self.place.name))
         if self._wanted.mode == "persistent":
-            above = upper.persistent(
-                self._places, self.place.name, self._wanted.upper, self.place.base, self._made
-            )
+            above = upper.persistent(self._places, self.place.name, self._wanted.upper, self.place.base, self._made)
         elif self._wanted.mode == "ephemeral":
             above = upper.ephemeral(self._places, self.place.name, self.place.base, self._made)
         if above:
@@ -463,8 +459,15 @@ def dismantle(places: Places, found: Mapping[str, Place]) -> None:
     for place in found.values():
         place.look()
         if place.found is not None:
-            for _mount in (*place.found, "anchor"):
-                overlay.detach(place.target)
+            added = overlay.added_submounts(place.target, len(place.found))
+            try:
+                for _mount in (*place.found, "anchor"):
+                    overlay.detach(place.target)
+                for path, tree in added:
+                    syscalls.move_mount(tree, path)
+            finally:
+                for _path, tree in added:
+                    os.close(tree)
     table = mountinfo.read()
     for mount in table.below(places.run):
         if mount.path == places.run and mount.dev != table.mounts[mount.parent].dev:

@@ -104,9 +104,14 @@ def mount_id(fd: int, proc_fd: int | None = None) -> int:
 def is_mount_point(path: str) -> bool:
     """Whether something is mounted at `path`, also by a bind within one file system; not if it is missing."""
     try:
-        return visible(path) != visible(os.path.dirname(path))
+        # Not visible(): what a link leads to is mounted elsewhere, and is not meant.
+        fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
+    try:
+        return mount_id(fd) != visible(os.path.dirname(path))
+    finally:
+        os.close(fd)
 
 
 def visible(path: str, proc_fd: int | None = None) -> int:

@@ -194,6 +194,20 @@ def _carry(path: str, relative: str, place: str) -> None:
         os.close(tree)
 
 
+def added_submounts(target: str, tops: int) -> list[tuple[str, int]]:
+    """Copies of what was mounted below `target` since it is merged: paths and descriptors, which the caller closes.
+
+    `tops` is how many mounts lie over the anchor there.
+    """
+    table = mountinfo.read()
+    stack = table.stack(mountinfo.visible(target))
+    anchor = stack[-1 - tops]
+    before = {mount.path for mount in table.submounts(table.mounts[anchor.parent])}
+    prefix = target + "/"
+    added = [m.path for m in table.submounts(stack[-1]) if m.path.startswith(prefix) and m.path not in before]
+    return [(path, syscalls.open_tree(path, syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)) for path in added]
+
+
 def _within(path: str, target: str) -> bool:
     return path in (target, "/") or target.startswith(path.rstrip("/") + "/")
 

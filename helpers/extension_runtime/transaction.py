@@ -226,13 +226,16 @@ class Transaction:
             from extension_runtime import aftermath
 
             aftermath.tell_rolled_back(self.verb, self.state, reason)
-        for tidy in (lambda: state.write(self.places.root, self.state), self._recover):
+        for put_right in (self._write_state, self._recover):
             try:
-                tidy()
+                put_right()
             except (ExtensionError, OSError) as error:
                 # The reason of the failure is what counts; the next verb puts the rest right.
                 self._log(str(error))
         self._tidy_unmerged()
+
+    def _write_state(self) -> None:
+        state.write(self.places.root, self.state)
 
     def _tidy_unmerged(self) -> None:
         """Leave no mount behind after a first merge that failed, on a root whose PID 1 is not spoken to."""
@@ -313,6 +316,9 @@ class Transaction:
             yield Mark(self.places, self._merged_names())
             yield Commit(self.places, self.state, new)
             return
+        if not self.dry_run:
+            kept = {item.name: item.upper for item in wanted if item.merged and item.mode == "persistent"}
+            upper.refuse_shared(self.places, kept)
         stages = []
         # A mutable upper is in two overlays from its staging to its swap: that is kept short by staging it last.
         for item in sorted(todo, key=lambda item: item.writable):

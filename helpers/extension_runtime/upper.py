@@ -11,6 +11,10 @@ from extension_runtime import mountinfo, syscalls
 from extension_runtime.overlay import OverlayError
 from extension_runtime.state import Places, folder
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 DEFAULT_PARENT = "/var/lib/extensions.mutable"
 
 
@@ -50,6 +54,23 @@ def persistent(places: Places, hierarchy: str, configured: str, base: str, made:
         )
     _check_file_system(upper, hierarchy)
     return upper
+
+
+def refuse_shared(places: Places, uppers: Mapping[str, str]) -> None:
+    """Raise OverlayError when two hierarchies, given with their configured uppers, would write to one folder."""
+    found: list[tuple[str, str]] = []
+    for hierarchy, configured in uppers.items():
+        try:
+            path = resolve(places, configured, hierarchy)
+        except OverlayError:
+            continue  # said when it is staged, or made then
+        for other, taken in found:
+            if f"{path}/".startswith(f"{taken}/") or f"{taken}/".startswith(f"{path}/"):
+                raise OverlayError(
+                    f"{path}: the uppers of /{other} and /{hierarchy} are one folder, or one lies in the other; "
+                    f"give each a folder of its own with Upper="
+                )
+        found.append((hierarchy, path))
 
 
 def resolve(places: Places, configured: str, hierarchy: str) -> str:
