@@ -90,7 +90,7 @@ def brute(old: list[Tree], new: list[Tree]) -> dict[str, str]:
 
 
 names = st.sampled_from("abc")
-trees = st.recursive(
+trees: st.SearchStrategy[Tree] = st.recursive(
     st.dictionaries(names, st.sampled_from(["1", "2", "long", "-"]), max_size=3),
     lambda inner: st.dictionaries(
         names, st.one_of(st.sampled_from(["1", "2", "-"]), st.tuples(st.booleans(), inner)), max_size=3
