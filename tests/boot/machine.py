@@ -11,7 +11,6 @@ import json
 import os
 import random
 import shlex
-import signal
 import subprocess
 import time
 from collections.abc import Iterable
@@ -95,6 +94,7 @@ class Machine:
         self.suite = suite
         self._directory = directory
         self._cgroup = f"extensionctl-test-{os.getpid()}-{id(self)}"
+        self._boots = 0
         self._holder = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "--kill-child", "--fork"]
             + ["sh", "-c", _HOLD, "hold", str(directory), str(cached), str(CHECKOUT)],
@@ -171,9 +171,14 @@ class Machine:
         if not (wants / "boot-test.service").is_symlink():
             (wants / "boot-test.service").symlink_to("../boot-test.service")
 
+    def _group(self) -> str:
+        """The cgroup of this boot: what a killed one left would be in the way of the next."""
+        return f"{self._cgroup}/{self._boots}"
+
     def _nspawn(self, kernel_command_line: str) -> subprocess.Popen[bytes]:
+        self._boots += 1
         tree = f"{self._directory}/root"
-        argv = ["nsenter", "-t", self._pid, "-m", "sh", "-c", _OWN_CGROUP, "sh", self._cgroup]
+        argv = ["nsenter", "-t", self._pid, "-m", "sh", "-c", _OWN_CGROUP, "sh", self._group()]
         argv += ["systemd-nspawn", "-q", "-D", tree, "--register=no", "--keep-unit"]
         argv += ["--console=pipe", "-b", "--private-network", "--capability=all"]
         argv += ["--system-call-filter=@mount @privileged"]
@@ -183,7 +188,7 @@ class Machine:
             return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT)
 
     def boot(
-        self, script: str, *argv: str, timeout: float = 150.0, kernel_command_line: str = "", after: float | None = None
+        self, script: str, *argv: str, timeout: float = 300.0, kernel_command_line: str = "", after: float | None = None
     ) -> Boot:
         """Boot, run `script` once multi-user.target is up, power off; what it said.
 
@@ -208,7 +213,8 @@ class Machine:
         while not (self.root / "boot-test/now").exists() and nspawn.poll() is None and time.monotonic() < end:
             time.sleep(0.01)
         time.sleep(random.random() * after)
-        nspawn.send_signal(signal.SIGKILL)
+        # The whole group at once: a container outlives its nspawn for a while.
+        (Path(f"/proc/{self._pid}/root/sys/fs/cgroup") / self._group() / "cgroup.kill").write_text("1")
 
     def _text(self, name: str) -> str:
         try:
