@@ -341,7 +341,10 @@ class Transaction:
         yield Commit(self.places, self.state, new)
 
     def _before_swap(self, new: dict[str, Any]) -> Iterator[Step]:
-        if self.places.live and not self.dry_run:
+        if self.places.live and self.dry_run:
+            # Which ones shows when the new images are attached, which a dry run does not do.
+            yield Step("stop", "stop the units that go")
+        elif self.places.live:
             from extension_runtime import aftermath, journal, reaction
 
             journal.load()
@@ -351,6 +354,8 @@ class Transaction:
             yield reaction.Stop(self.reaction)
 
     def _after_swap(self) -> Iterator[Step]:
+        if self.places.live and self.dry_run:
+            yield Step("services", "bring services up to date")
         if self.reaction is not None:
             from extension_runtime import reaction
 

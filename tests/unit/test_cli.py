@@ -495,8 +495,15 @@ def test_a_change_needs_root_and_systemd(
 def test_a_unit_that_is_not_installed_is_told(systemd: Pid1, capsys: pytest.CaptureFixture[str]) -> None:
     systemd.properties["LoadState"] = "not-found"
     systemd.returncode = 5
-    assert cli.main(["refresh"]) == 1
+    assert cli.main(["merge"]) == 1
     assert "make install" in capsys.readouterr().err
+
+
+def test_a_refresh_works_while_pid_1_has_lost_its_unit(systemd: Pid1) -> None:
+    systemd.properties["LoadState"] = "not-found"
+    assert cli.main(["refresh"]) == 0
+    [command] = [argv for argv in systemd.calls if argv[0] == "systemd-run"]
+    assert command[-1] == "refresh"
 
 
 # PID 1

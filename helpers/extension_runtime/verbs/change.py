@@ -67,6 +67,10 @@ def refresh(options: Options) -> int:
     pid1.require_running("refresh")
     if options.always:
         return _transient(options, ["refresh", "--always"])
+    if _property(REFRESH_UNIT, "LoadState") == "not-found":
+        # A directory that is merged was deleted: then the kernel lists no folder that it was part of, and PID 1 sees
+        # no unit there until a refresh has taken it off.
+        return _transient(options, ["refresh"])
     if _property(REFRESH_UNIT, "ActiveState") in ("activating", "reloading"):
         # A refresh that is under way may have looked before the latest change: wait for it, then have one of our own.
         pid1.run_unit("start", REFRESH_UNIT)
