@@ -122,6 +122,8 @@ def _unstackable(places: Places, place: hierarchy.Place, choices: Sequence[Choic
     problem = _problem(places, place, layers)
     if not problem or fits == fails:
         return None
+    if not fits and _problem(places, place, []):
+        return layers[0], _bare_problem(place) or problem
     while fails - fits > 1:
         middle = (fits + fails) // 2
         tried = _problem(places, place, layers[:middle])
@@ -130,6 +132,17 @@ def _unstackable(places: Places, place: hierarchy.Place, choices: Sequence[Choic
         else:
             fits = middle
     return layers[fails - 1], problem
+
+
+def _bare_problem(place: hierarchy.Place) -> str:
+    """Why nothing at all can be stacked on `place`, where that can be told."""
+    base = place.base_mount(mountinfo.read())
+    if base is None or base.fstype != "overlay":
+        return ""
+    return (
+        f"{place.target}: is itself on an overlay that lies on another one, and overlays stack two deep; "
+        f"nothing can be merged here"
+    )
 
 
 def _folder(choice: Choice, place: hierarchy.Place) -> str:

@@ -1,0 +1,85 @@
+"""The executor of steps: in order, and back in reverse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from extension_runtime.steps import Step, execute
+
+
+class Noted(Step):
+    """Writes down what is done with it."""
+
+    def __init__(self, name: str, calls: list[str], fails: str = "") -> None:
+        super().__init__(name, f"do {name}")
+        self._calls = calls
+        self._fails = fails
+
+    def do(self) -> None:
+        self._calls.append(f"do {self.name}")
+        if self._fails == "do":
+            raise ValueError(self.name)
+
+    def undo(self) -> None:
+        self._calls.append(f"undo {self.name}")
+        if self._fails == "undo":
+            raise OSError(f"cannot undo {self.name}")
+
+
+def test_steps_are_done_in_order() -> None:
+    calls: list[str] = []
+    before: list[str] = []
+    execute([Noted(name, calls) for name in "abc"], lambda step: before.append(step.name), calls.append)
+    assert calls == ["do a", "do b", "do c"]
+    assert before == ["a", "b", "c"]
+
+
+def test_a_failure_takes_back_what_was_done_the_last_first() -> None:
+    calls: list[str] = []
+    found = [Noted("a", calls), Noted("b", calls), Noted("c", calls, "do"), Noted("d", calls)]
+    with pytest.raises(ValueError, match="c"):
+        execute(found, lambda _step: None, calls.append)
+    assert calls == ["do a", "do b", "do c", "undo b", "undo a"]
+
+
+def test_what_cannot_be_taken_back_is_logged_and_the_others_are() -> None:
+    calls: list[str] = []
+    log: list[str] = []
+    found = [Noted("a", calls), Noted("b", calls, "undo"), Noted("c", calls, "do")]
+    with pytest.raises(ValueError, match="c"):
+        execute(found, lambda _step: None, log.append)
+    assert calls == ["do a", "do b", "do c", "undo b", "undo a"]
+    assert log == ["do b: could not be taken back: cannot undo b"]
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, ValueError])
+def test_an_interruption_before_a_step_takes_back_the_earlier_ones(kind: type[BaseException]) -> None:
+    calls: list[str] = []
+
+    def interrupt(step: Step) -> None:
+        if step.name == "b":
+            raise kind
+
+    with pytest.raises(kind):
+        execute([Noted("a", calls), Noted("b", calls)], interrupt, calls.append)
+    assert calls == ["do a", "undo a"]
+
+
+def test_steps_may_be_made_while_they_are_done() -> None:
+    calls: list[str] = []
+
+    def made() -> Iterator[Step]:
+        yield Noted("a", calls)
+        assert calls == ["do a"]
+        yield Noted("b", calls)
+        raise ValueError("no third step")
+
+    with pytest.raises(ValueError, match="no third"):
+        execute(made(), lambda _step: None, calls.append)
+    assert calls == ["do a", "do b", "undo b", "undo a"]
+
+
+def test_a_step_that_only_says_what_it_is_cannot_be_done() -> None:
+    with pytest.raises(NotImplementedError):
+        Step("name", "text").do()
