@@ -54,11 +54,10 @@ check: roots    ## all tests; as an ordinary user those that need no rights
 	@PYTHONDONTWRITEBYTECODE=1 EXTENSIONCTL_CACHE=$(CACHE) \
 		$(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
-bench:          ## times, memory and lookups lost, beside others (needs root)
+bench: venv     ## times, memory and lookups lost, beside others (needs root)
 	@[ "$$(id -u)" = 0 ] || { echo "make bench mounts, which needs root: sudo make bench" >&2; exit 1; }
-	@tests/prepare tools $(TEST_TOOLS)
 	@tests/prepare root trixie
-	@EXTENSIONCTL_CACHE=$(CACHE) $(PYTHON) bench/run $(ARGS)
+	@EXTENSIONCTL_CACHE=$(CACHE) $(VENV)/bin/python -B bench/run $(ARGS)
 
 install:        ## puts it into the system, or below DESTDIR
 	@DESTDIR='$(DESTDIR)' BINDIR='$(BINDIR)' SBINDIR='$(SBINDIR)' MANDIR='$(MANDIR)' COMPLETIONDIR='$(COMPLETIONDIR)' \

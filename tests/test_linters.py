@@ -44,9 +44,9 @@ def test_ruff() -> None:
 
 @pytest.mark.parametrize("folder", ["product", "tests"])
 def test_mypy(folder: str, tmp_path: Path) -> None:
-    folders = ("generators/extension_generator", "helpers/extension_runtime") if folder == "product" else ("tests",)
-    files = _executables() if folder == "product" else []
-    _run(_tool("mypy"), "--cache-dir", str(tmp_path), "--no-error-summary", *folders, *files)
+    product = ["generators/extension_generator", "helpers/extension_runtime", *_executables()]
+    files = product if folder == "product" else ["tests", "bench"]
+    _run(_tool("mypy"), "--cache-dir", str(tmp_path), "--no-error-summary", *files)
 
 
 def test_shell_scripts_parse() -> None:

@@ -24,7 +24,7 @@ from requirements import lacking, require_root, require_tool
 CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("EXTENSIONCTL_CACHE", "/var/cache/extensionctl"))
 INSIDE = Path(__file__).resolve().parent / "inside"
-LOOPS = 64
+LOOPS = 128
 SUITES = ("bookworm", "trixie", "sid")
 
 _HOLD = f"""
