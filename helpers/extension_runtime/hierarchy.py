@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import os
 
-from extension_runtime import mountinfo, namespaces, overlay, stack, syscalls, upper
+from extension_runtime import mountinfo, mountns, overlay, stack, syscalls, upper
 from extension_runtime.namespaces import Spread, Spreader
 from extension_runtime.overlay import OverlayError
 from extension_runtime.state import Places, folder, remove_empty
@@ -164,28 +164,11 @@ class Workshop(Step):
             finally:
                 os.close(tree)
             syscalls.mount_setattr(run, propagation=syscalls.MS_PRIVATE)
-        folder(self._places.merged)
-        for path in (self._places.base, self._places.layers, self._places.staging):
+        for path in (self._places.base, self._places.layers, self._places.staging, self._places.merged):
             folder(path)
-            _hide(path)
 
     def undo(self) -> None:
         """Kept: it is the same folder, and the lock is in it."""
-
-
-def _hide(path: str) -> None:
-    """Keep what is mounted in the folder `path` out of the namespaces of services.
-
-    There it would outlive its use (images, loop devices), and a writable base would lie beside a read-only /etc.
-    systemd makes those namespaces of a recursive bind, which leaves out what is unbindable.
-    """
-    if mountinfo.read().mounts[mountinfo.visible(path)].path != path:
-        tree = syscalls.open_tree(path)
-        try:
-            syscalls.move_mount(tree, path)
-        finally:
-            os.close(tree)
-    syscalls.mount_setattr(path, propagation=syscalls.MS_UNBINDABLE)
 
 
 class Pin(Step):
@@ -408,7 +391,7 @@ class SpreadBack(Step):
 
     def do(self) -> None:
         if any(place.found is None for place in self._found.values()):
-            namespaces.note_complete(_note(self._scratch))
+            mountns.note_complete(_note(self._scratch))
 
     def undo(self) -> None:
         spread(self._found.values(), self._scratch)

@@ -14,7 +14,7 @@ import json
 import os
 import time
 
-from extension_runtime import masks, mountinfo, overlay, state, syscalls
+from extension_runtime import masks, mountinfo, overlay, syscalls
 from extension_runtime.mountns import Namespaces
 
 TYPE_CHECKING = False
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SETUP_TIMEOUT = 5.0  # seconds that a namespace which PID 1 is still making is waited for
-SETTLE_TIMEOUT = 1.0  # seconds that the first merge waits for a moment in which none is being made
 ATTEMPTS = 3  # for a namespace whose mounts change meanwhile
 
 
@@ -35,29 +34,6 @@ class Spread:
         self.namespaces = 0
         self.seconds = 0.0
         self.failed: list[str] = []
-
-
-def note_complete(path: str) -> None:
-    """Write down at `path` which namespaces are complete before anchors are put in place.
-
-    If possible at a moment in which no other one is being made: what its sandbox mounts could come to lie on a copy
-    of the anchor, or under it, and that cannot be told later.
-    """
-    state.replace(path, json.dumps(sorted(_settled())))
-
-
-def _settled() -> set[int]:
-    namespaces = Namespaces()
-    try:
-        deadline = time.monotonic() + SETTLE_TIMEOUT
-        while True:
-            found = namespaces.processes()
-            complete = {number for number, names in found.items() if not namespaces.being_made(names)}
-            if len(complete) == len(found) or time.monotonic() > deadline:
-                return complete
-            time.sleep(0.002)
-    finally:
-        namespaces.close()
 
 
 def _propagation(old: mountinfo.Mount) -> int:
@@ -95,6 +71,11 @@ class Spreader:
         self._targets = targets
         self._place = place
         self._all = Namespaces()
+        # The folder of the state is a private mount, of which every namespace made later has a copy.
+        run = os.path.dirname(place)
+        mount = mountinfo.read().mounts[mountinfo.visible(run)]
+        self._run = mount if mount.path == run else None
+        self._marks = [" " + path.replace(" ", "\\040") for path in (run, *(t for t, _base in targets.values()))]
         self._stage = -1
         self._new: dict[str, int] = {}
         self._generation: dict[str, int | None] = {}
@@ -113,7 +94,7 @@ class Spreader:
         """Take off the copies that propagation made while anchors were put in place, and remove the `note`.
 
         They hide what a service's sandbox has masked; that service keeps what it had, and is a stale view.  Only in
-        namespaces that the note has (see note_complete): in others, masks may have been put on the copy.
+        namespaces that the note has (see mountns.note_complete): in others, masks may have been put on the copy.
         """
         try:
             with open(note, encoding="utf-8") as file:
@@ -166,6 +147,9 @@ class Spreader:
         for number, fd, processes in self._all.each(without=done):
             try:
                 if self._all.being_made(processes):
+                    if self._born_current(processes):
+                        done.add(number)
+                        continue
                     if patient:
                         waiting = True
                         continue
@@ -186,6 +170,20 @@ class Spreader:
                 syscalls.setns(self._all.own)
                 os.close(fd)
         return again, waiting
+
+    def _born_current(self, processes: list[str]) -> bool:
+        """Whether a namespace that is still being made was begun after the swap: wherever its tops are by now."""
+        try:
+            with open(os.open(f"{processes[0]}/mountinfo", os.O_RDONLY, dir_fd=self._all.proc), "rb") as file:
+                text = file.read().decode(errors="surrogateescape")
+        except OSError:
+            return False
+        found: dict[str, set[int | None]] = {hierarchy: set() for hierarchy in self._generation}
+        for mount in mountinfo.Table(text).mounts.values():
+            hierarchy = mount.source.split(":")[1] if overlay.generation_of(mount) is not None else ""
+            if hierarchy in found:
+                found[hierarchy].add(overlay.generation_of(mount))
+        return all(found[hierarchy] == ({g} if g else set()) for hierarchy, g in self._generation.items())
 
     def _prepare_stage(self) -> None:
         """A private namespace with a slave copy of each of the machine's tops at self._place/HIERARCHY."""
@@ -213,21 +211,31 @@ class Spreader:
                 os.close(clone)
             syscalls.setns(self._all.own)
 
+    def _table(self) -> mountinfo.Table:
+        """The mounts of the namespace that this process is in, as far as they matter: most time goes into reading."""
+        with open(os.open("self/mountinfo", os.O_RDONLY, dir_fd=self._all.proc), "rb") as file:
+            lines = file.read().decode(errors="surrogateescape").split("\n")
+        kept = [line for line in lines if any(mark in line for mark in self._marks)]
+        return mountinfo.Table("".join(f"{line}\n" for line in kept))
+
     def _update(self, fd: int) -> bool:
         """Bring one namespace up to date; return whether there was something to do."""
         syscalls.setns(fd)
-        table = mountinfo.read(self._all.proc)
+        table = self._table()
         todo: dict[str, list[mountinfo.Mount]] = {}
         for hierarchy, (target, base) in self._targets.items():
             try:
                 visible = mountinfo.visible(target, self._all.proc)
             except (FileNotFoundError, NotADirectoryError):
                 continue
+            if visible not in table.mounts:
+                continue  # nothing is mounted there
             if any(overlay.marked(m) and overlay.is_base(m, base) for m in table.stack(visible)):
                 continue  # it was there before the anchor, and what its sandbox has mounted lies over the copy
             tops = overlay.tops(table, visible, target, base, own=False)
             if tops and overlay.generation_of(tops[-1]) != self._generation[hierarchy]:
                 todo[hierarchy] = tops
+        self._drop_private(table)
         problem: OSError | None = None
         old = {hierarchy: tops[-1] for hierarchy, tops in todo.items()}
         for hierarchy, tops in todo.items():
@@ -238,6 +246,15 @@ class Spreader:
         if problem is not None:
             raise problem
         return bool(todo)
+
+    def _drop_private(self, table: mountinfo.Table) -> None:
+        """Take off this namespace's copies of bases, layers and staged trees: they would pin images for its life."""
+        run = os.path.dirname(self._place)
+        if self._run is None or not any(m.path == run for m in table.mounts.values()):
+            return
+        mount = table.mounts.get(mountinfo.visible(run, self._all.proc))
+        if mount is not None and (mount.path, mount.dev, mount.root) == (run, self._run.dev, self._run.root):
+            overlay.detach(run)
 
     def _replace(
         self,
@@ -255,8 +272,7 @@ class Spreader:
             syscalls.setns(self._stage)
             tree = self._assemble(hierarchy, top, below)
             syscalls.setns(fd)
-            now = mountinfo.read(self._all.proc)
-            if masks.shape(now, target) != masks.shape(table, target):
+            if below and masks.shape(self._table(), target) != masks.shape(table, target):
                 raise OSError(errno.ESTALE, f"{target}: what is mounted there changes all the time")
             if len(tops) > 1 and masks.same_rights(table, target, tops[-2], top):
                 overlay.detach(target)  # a spread that was killed has left two
