@@ -18,7 +18,7 @@ from extension_runtime.verbs import DONE, FAILED, WRONG_USAGE, Options, UsageErr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Any, NoReturn
 
 PROGRAM = "extensionctl"
@@ -71,8 +71,11 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-pager", dest="pager", action="store_false", default=nothing, help="never start a pager")
 
 
-def build_parser() -> Parser:
-    """The whole command line as a parser; completion and manual are compared with it."""
+def build_parser(wanted: Collection[str] = ()) -> Parser:
+    """The command line as a parser, of all verbs or of the `wanted` ones, which takes a fifth of the time.
+
+    Completion and manual are compared with the whole of it.
+    """
     parser = Parser(
         prog=PROGRAM,
         description="Show and change which extension images are merged over /usr, /opt and /etc.",
@@ -83,6 +86,8 @@ def build_parser() -> Parser:
     _add_common(parser)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", parser_class=Parser)
     for verb, _, text in VERBS:
+        if wanted and verb not in wanted:
+            continue
         one = verbs.add_parser(verb, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
         _add_common(one)
         if verb == "explain":
@@ -99,7 +104,9 @@ def build_parser() -> Parser:
 
 def parse(argv: list[str]) -> Options:
     """Options of the command line `argv` (without the program's name).  Raises SystemExit with 2, for --help with 0."""
-    options = build_parser().parse_args(argv, namespace=Options())
+    # A word that is a verb need not be the verb, but without any, everything may be asked for.
+    named = {verb for verb, _, _ in VERBS if verb in argv}
+    options = build_parser(named).parse_args(argv, namespace=Options())
     # argparse stores None for a verb that was not given.
     options.verb = options.verb or "status"
     options.os_release = options.os_release or ""
