@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 INTERVAL = 0.1  # seconds between two looks
 PROPERTIES = (
     "Id", "LoadState", "ActiveState", "SubState", "Result", "Type", "Job", "NRestarts", "InvocationID",
-    "ConditionResult", "AssertResult", "ExecMainCode", "ExecMainStatus", "TriggeredBy",
+    "ConditionResult", "AssertResult", "ExecMainCode", "ExecMainStatus", "TriggeredBy", "ReloadResult",
 )  # fmt: skip
+FROM_PID1 = ("Starting ", "Started ", "Reloading ", "Reload failed ", "Failed to start ", "Stopping ", "Stopped ")
+LINES = 3  # of a log, in one message
 OURS = ("extensions-", "extension@", "run-extension-", "extensions.target")
 
 
@@ -30,7 +32,10 @@ class Failed:
         self.log = log
 
     def __str__(self) -> str:
-        return f"{self.unit}: {self.why}{': ' + self.log[-1] if self.log else ''}"
+        # That it failed is said already; only the unit itself can say why.
+        own = [line for line in self.log if not line.startswith((f"{self.unit}: ", *FROM_PID1))]
+        said = "; ".join(own[-LINES:] or self.log[-1:])
+        return f"{self.unit}: {self.why}{': ' + said if said else ''}"
 
 
 def judge(properties: Mapping[str, str], started: bool, first: Mapping[str, str] | None = None) -> str | None:
@@ -59,7 +64,9 @@ def judge(properties: Mapping[str, str], started: bool, first: Mapping[str, str]
     if active == "active":
         if first is not None and first.get("InvocationID") != properties.get("InvocationID"):
             return "was started a second time"
-        return ""
+        reloaded = properties.get("ReloadResult") or "success"
+        # It runs on with what it had: to PID 1 that is no failure.
+        return "" if reloaded == "success" else f"could not be reloaded ({reloaded})"
     if properties.get("ConditionResult") == "no":
         return ""  # it says itself that it is not for this machine
     if properties.get("AssertResult") == "no":

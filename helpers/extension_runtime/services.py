@@ -170,9 +170,16 @@ class Reaction:
                 self._act(item)
             again = [unit for unit in self._started if self._machine.running(unit)]
             self._systemd.reset_failed([unit for unit in sorted(self._started) if unit in again or self._is_new(unit)])
-            self._try(lambda: self._systemd.queue("restart", again), "")
+        # Who was only reloaded serves on meanwhile, also when that failed.
+        reloaded = [unit for unit in again if unit in {wish.unit for wish in self.of(RELOAD)}]
+        self._try(lambda: self._systemd.queue("restart", [unit for unit in again if unit not in reloaded]), "")
+        self._try(lambda: self._systemd.queue("reload-or-restart", reloaded), "")
         self._try(lambda: self._systemd.queue("start", self._stopped), "")
-        health.watch(self._systemd, dict.fromkeys([*again, *self._stopped], False), REVERT_TIMEOUT, 0.0)
+        bad = health.watch(self._systemd, dict.fromkeys([*again, *self._stopped], False), REVERT_TIMEOUT, 0.0)
+        stubborn = [item.unit for item in bad if item.unit in reloaded]
+        if stubborn:
+            self._try(lambda: self._systemd.queue("restart", stubborn), "")
+            health.watch(self._systemd, dict.fromkeys(stubborn, False), REVERT_TIMEOUT, 0.0)
         if self._acted:
             self._queue_own("stop", self.change.added)
             self._queue_own("start", self.change.removed)

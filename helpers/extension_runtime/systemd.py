@@ -102,6 +102,8 @@ class Systemd:
         for field in ("_SYSTEMD_INVOCATION_ID", "INVOCATION_ID") if invocation else ():
             argv = ["journalctl", "--no-pager", "--output=cat", f"--lines={lines}", f"{field}={invocation}"]
             try:
+                # What a unit says last is on its way to the journal when PID 1 knows of its end.
+                self._run(["journalctl", "--sync"], check=False, timeout=10.0)
                 found = self._run(argv, check=False, timeout=10.0).stdout.splitlines()[-lines:]
             except commands.CommandError:
                 return []

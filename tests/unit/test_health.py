@@ -25,6 +25,8 @@ def props(**changes: str) -> dict[str, str]:
         (props(ActiveState="activating", SubState="auto-restart", Result="signal"), False,
          "came up and ended again (signal)"),
         (props(NRestarts="1"), False, "came up and ended again"),
+        (props(ReloadResult="exit-code"), False, "could not be reloaded (exit-code)"),
+        (props(ReloadResult="success"), False, ""),
         (props(ActiveState="inactive", Type="simple"), False, "is not running any more"),
         (props(ActiveState="inactive", Type="simple"), True, ""),
         (props(ActiveState="inactive", Type="simple", TriggeredBy="a.socket"), False, ""),
@@ -42,6 +44,19 @@ def test_judged(properties: dict[str, str], started: bool, verdict: str | None) 
 def test_restarts_that_happened_before_do_not_count() -> None:
     assert health.judge(props(NRestarts="2"), False, props(NRestarts="2")) == ""
     assert health.judge(props(InvocationID="2"), False, GOOD) == "was started a second time"
+
+
+@pytest.mark.parametrize(
+    ("log", "text"),
+    [
+        ([], "a.service: failed"),
+        (["one", "two", "three", "four"], "a.service: failed: two; three; four"),
+        (["no such port", "a.service: Failed with result 'exit-code'."], "a.service: failed: no such port"),
+        (["a.service: Failed with result 'exit-code'.", "Failed to start a"], "a.service: failed: Failed to start a"),
+    ],
+)
+def test_the_message_has_the_units_own_last_lines(log: list[str], text: str) -> None:
+    assert str(health.Failed("a.service", "failed", log)) == text
 
 
 class Clock:

@@ -399,6 +399,23 @@ def test_taken_back(lab: Lab) -> None:
     ]
 
 
+@pytest.mark.parametrize("mends", [True, False])
+def test_a_reload_is_taken_back_by_a_reload_so_that_the_service_stays(lab: Lab, mends: bool) -> None:
+    lab.running("a.service")
+    lab.manifests["e"] = Manifest("e", "/m", reload_or_restart=("a.service",))
+    reaction = lab.react({"e": {"usr/share/a": "1"}}, {"e": {"usr/share/a": "2"}})
+    reaction.after()
+    running = {"LoadState": "loaded", "ActiveState": "active"}
+    refused = {"a.service": {**running, "ReloadResult": "exit-code", "InvocationID": "i"}}
+    lab.systemd.shown = [refused]
+    assert [str(item) for item in reaction.healthy(10, 0)] == ["a.service: could not be reloaded (exit-code): log of i"]
+    lab.systemd.calls.clear()
+    lab.systemd.shown = [{"a.service": running} if mends else refused, {"a.service": running}]
+    reaction.revert()
+    wanted = ["reset-failed a.service", "reload-or-restart a.service"]
+    assert lab.systemd.calls[:3] == wanted + ([] if mends else ["restart a.service"])
+
+
 def test_rollback_no_reports_and_goes_on(lab: Lab) -> None:
     lab.running("a.service")
     lab.manifests["e"] = Manifest("e", "/m", rollback=False)
