@@ -127,6 +127,8 @@ class AttachHere(Attach):
 class AttachUnits(Attach):
     """Starts and restarts mount units in one call; what becomes of each is asked afterwards."""
 
+    waits = True
+
     def __init__(self, places: Places, verb: str, names: Sequence[str]) -> None:
         super().__init__(f"attach:{verb}", f"{verb} the mounts of {', '.join(names)}", places)
         self._verb = verb
@@ -204,7 +206,12 @@ def _conditions(manifest: Manifest) -> list[str]:
 
 def stale_names(root: str, known: Iterable[str]) -> list[str]:
     """The extensions that are attached, but have no manifest any more or are masked."""
-    return sorted(set(attach.records(root)) - set(known))
+    try:
+        names = os.listdir(Places(root).attached)
+    except FileNotFoundError:
+        return []
+    recorded = {name.removesuffix(".json") for name in names if name.endswith(".json") and not name.startswith(".")}
+    return sorted(recorded - set(known))
 
 
 def detach(places: Places, names: Sequence[str]) -> None:

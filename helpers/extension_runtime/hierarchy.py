@@ -31,6 +31,11 @@ class Place:
         self.staging = f"{places.staging}/{name}"
         self.found: list[mountinfo.Mount] | None = None
 
+    @property
+    def has_base(self) -> bool:
+        """Whether the base is made."""
+        return mountinfo.is_mount_point(self.base)
+
     def base_mount(self, table: mountinfo.Table) -> mountinfo.Mount | None:
         """The mount of the base, when it is made."""
         try:
@@ -39,12 +44,12 @@ class Place:
             return None
         return mount if mount.path == self.base else None
 
-    def look(self) -> None:
-        """Set `found` to the tops that lie on the anchor, or to None without an anchor.
+    def look(self, table: mountinfo.Table | None = None) -> None:
+        """Set `found` to the tops that lie on the anchor, or to None without an anchor, as in `table` or as it is now.
 
         Raises OverlayError when something foreign hides ours, or when the base is gone.
         """
-        table = mountinfo.read()
+        table = table or mountinfo.read()
         top = mountinfo.visible(self.target)
         mount = table.mounts[top]
         base = self.base_mount(table)
@@ -93,8 +98,9 @@ def recover(places: Places, found: Mapping[str, Place], generations: Mapping[str
     `generations` are those that the state tells of each hierarchy, 0 without one.
     """
     clear_staging(places)
+    table = mountinfo.read()
     for place in found.values():
-        place.look()
+        place.look(table)
         if place.found and len(place.found) > 1:
             overlay.collapse(place.found, place.target, generations.get(place.name, 0))
             place.look()

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 HISTORY = 50  # entries that are kept
 
 
-def merged_entries(before: Mapping[str, Any], pinned: Collection[str]) -> dict[str, Any]:
-    """The entries of the extensions that are merged, by name, as far as their layers are among the paths `pinned`."""
-    return {name: item for name, item in before["extensions"].items() if item.get("layer") and item["layer"] in pinned}
+def merged_entries(before: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of the extensions that are merged, by name."""
+    return {name: item for name, item in before["extensions"].items() if item.get("layer")}
 
 
 def used_layers(before: Mapping[str, Any]) -> set[str]:
@@ -47,10 +47,12 @@ def after(
     targets: Mapping[str, str],
     changed: Collection[str],
     number: int,
+    pinned: Collection[str],
 ) -> dict[str, Any]:
     """The state after `verb` at `when` (seconds) changed the hierarchies `changed`, as generation `number`.
 
-    `masked` gives the masks' paths by extension, `targets` the real paths of the hierarchies.
+    `masked` gives the masks' paths by extension, `targets` the real paths of the hierarchies; `pinned` are the layers
+    that are there: a merge that lacks one, after a reboot, is none to go back to.
     """
     generation = number if changed else before["generation"]
     entries = {choice.name: choice.entry for choice in choices}
@@ -71,7 +73,8 @@ def after(
     }
     if changed:
         kept = ("generation", "when", "hierarchies", "extensions")
-        earlier = {key: before[key] for key in kept} if before["generation"] else None
+        whole = before["generation"] and all(item["layer"] in pinned for item in merged_entries(before).values())
+        earlier = {key: before[key] for key in kept} if whole else None
         new["previous"] = None if verb == "rollback" else earlier
     return noted(new, verb, "done" if changed else "unchanged", "", when)
 

@@ -31,6 +31,8 @@ class HealthError(ExtensionError):
 class Stop(Step):
     """Stops what goes with the old content; undone, after the swap is, it brings every unit back to how it was."""
 
+    waits = True
+
     def __init__(self, reaction: Reaction) -> None:
         super().__init__("stop", "stop the units that go")
         self._reaction = reaction
@@ -44,6 +46,8 @@ class Stop(Step):
 
 class Bring(Step):
     """Brings PID 1 and the services to the new content, and sees whether they stay up."""
+
+    waits = True
 
     def __init__(self, reaction: Reaction, timeout: float, settle: float, rollback: bool) -> None:
         super().__init__("services", "bring services up to date")

@@ -92,9 +92,8 @@ def leave_out_unstackable(
     places: Places, found: Mapping[str, hierarchy.Place], choices: Sequence[Choice], previous: Entries
 ) -> None:
     """Take back the choice of new layers that no overlay takes, so that one of them does not keep the others out."""
-    table = mountinfo.read()
     for place in found.values():
-        if place.base_mount(table) is None:
+        if not place.has_base:
             continue
         while (unstackable := _unstackable(places, place, choices)) is not None:
             choice, problem = unstackable

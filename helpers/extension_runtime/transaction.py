@@ -134,11 +134,9 @@ class Transaction:
         visible = [place.generation for place in self.found.values()]
         return int(max(self.state["generation"], *visible, 0)) + 1
 
-    @property
-    def _previous(self) -> dict[str, Any]:
-        """The entries of the last good merge, without those whose layer a reboot has taken."""
-        pinned = {mount.path for mount in mountinfo.read().below(self.places.layers)}
-        return ledger.merged_entries(self.state, pinned)
+    def _pinned(self) -> set[str]:
+        """The layers that are there; after a reboot the state may tell of some that are not."""
+        return {mount.path for mount in mountinfo.read().below(self.places.layers)}
 
     def nothing_to_merge(self) -> bool:
         """Whether this root has neither manifests nor modes, and never had: then nothing is touched at all."""
@@ -255,9 +253,10 @@ class Transaction:
             self.choices = selection.none(self.plan)
             wanted = stack.unmerged(settings, self.found)
         elif self.verb == "rollback":
-            if not self.state["previous"]:
+            before = self.state["previous"]
+            if not before or any(e["layer"] not in self._pinned() for e in ledger.merged_entries(before).values()):
                 raise TransactionError("rollback: there is no earlier merge to go back to")
-            self.choices = selection.earlier(self.state["previous"])
+            self.choices = selection.earlier(before)
             wanted = stack.hierarchies(self.choices, settings, self.found)
         else:
             yield from self._choice_steps()
@@ -266,7 +265,8 @@ class Transaction:
 
     def _choice_steps(self) -> Iterator[Step]:
         """Attach and pin what is new, and choose what is stacked of it."""
-        previous = self._previous
+        pinned = self._pinned()
+        previous = {n: item for n, item in ledger.merged_entries(self.state).items() if item["layer"] in pinned}
         if not self.boot:
             self._attached = attachments.steps(self.places, self.plan.extensions, self.always)
             yield from self._attached
@@ -291,10 +291,9 @@ class Transaction:
         A service that starts before its hierarchy has an anchor cannot be brought up to date later.
         """
         merged = [item.name for item in wanted if item.merged]
-        table = mountinfo.read()
         for item in wanted:
             place = self.found[item.name]
-            if merged and (item.merged or self.places.live) and place.base_mount(table) is None:
+            if merged and (item.merged or self.places.live) and not place.has_base:
                 yield hierarchy.Base(place)
 
     def _hierarchy_steps(self, wanted: list[stack.Hierarchy]) -> Iterator[Step]:
@@ -311,6 +310,7 @@ class Transaction:
             targets,
             {item.name for item in todo},
             self.generation,
+            self._pinned(),
         )
         if not todo:
             yield Mark(self.places, self._merged_names())
@@ -377,7 +377,7 @@ class Transaction:
         place = self.found[item.name]
         recorded = self.state["hierarchies"].get(item.name, {})
         if not item.merged and not recorded.get("merged") and not place.generation:
-            return place.found is None and place.base_mount(mountinfo.read()) is not None
+            return place.found is None and place.has_base
         if self.always or place.generation != recorded.get("generation", 0):
             return True
         return bool(item.spec() != recorded.get("spec"))

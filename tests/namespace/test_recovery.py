@@ -185,6 +185,8 @@ def test_after_a_loss_of_power_all_mounts_are_made_again(namespace: Path) -> Non
     assert root.refresh().exit_code == 0
     assert root.read("usr/share/app") == root.read("usr/share/big") == root.read("etc/share/conf") == "1"
     root.check()
+    with pytest.raises(ExtensionError, match="no earlier merge"):
+        root.run("rollback")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}'])

@@ -81,7 +81,7 @@ def test_folder_makes_its_parents_and_takes_no_link(tmp_path: Path) -> None:
     for name in ("link", "file"):
         with pytest.raises(StateError, match="not a folder of the user"):
             state.folder(str(tmp_path / name))
-    with pytest.raises(StateError, match="Not a directory|File exists"):
+    with pytest.raises(StateError, match=r"Not a directory|File exists"):
         state.folder(str(tmp_path / "file/below"))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -83,3 +85,48 @@ def test_steps_may_be_made_while_they_are_done() -> None:
 def test_a_step_that_only_says_what_it_is_cannot_be_done() -> None:
     with pytest.raises(NotImplementedError):
         Step("name", "text").do()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_a_step_waits_for_its_end_and_takes_it_back(number: signal.Signals) -> None:
+    """Else the step would be half done, and taken back by nobody."""
+    calls: list[str] = []
+
+    class Signalled(Noted):
+        def do(self) -> None:
+            os.kill(os.getpid(), number)
+            super().do()
+
+    def interrupted(_number: int, _frame: object) -> None:
+        raise InterruptedError
+
+    before = signal.signal(number, interrupted)
+    try:
+        with pytest.raises(InterruptedError):
+            execute([Noted("a", calls), Signalled("b", calls), Noted("c", calls)], lambda _step: None, calls.append)
+    finally:
+        signal.signal(number, before)
+    assert calls == ["do a", "do b", "undo b", "undo a"]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+
+
+def test_a_step_that_waits_is_interrupted_at_once() -> None:
+    calls: list[str] = []
+
+    class Waiting(Noted):
+        waits = True
+
+        def do(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            calls.append("waited")
+
+    def interrupted(_number: int, _frame: object) -> None:
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGTERM, interrupted)
+    try:
+        with pytest.raises(InterruptedError):
+            execute([Noted("a", calls), Waiting("b", calls)], lambda _step: None, calls.append)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert calls == ["do a", "undo a"]

@@ -1,0 +1,177 @@
+"""Which layers are stacked, and what is said of each extension: pure functions, table-tested."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from extension_generator.manifest import Manifest
+from extension_generator.settings import Settings
+from extension_runtime import stack
+from extension_runtime.record import Record
+from extension_runtime.stack import KEEP, LAST_GOOD, NEW, NONE, Candidate, Choice
+
+
+def manifest(name: str, *unit: tuple[str, str]) -> Manifest:
+    return Manifest(name, f"/etc/extensions.d/{name}.extension", unit)
+
+
+def record(name: str, state: str = "attached", reason: str = "", identity: str = "new") -> Record:
+    return Record(name, state, reason, f"/var/lib/extensions/{name}", "2", identity, "directory", ["sysext"], ["usr"])
+
+
+def merged(name: str, identity: str = "old") -> dict[str, Any]:
+    """The entry of an extension as the last merge left it."""
+    return stack.entry(manifest(name), "merged", "", record(name, identity=identity), f"/layers/1/{name}")
+
+
+@pytest.mark.parametrize(
+    ("found", "before", "source", "state", "left_out", "reason"),
+    [
+        (record("app"), None, NEW, "merged", False, ""),
+        (record("app"), merged("app"), NEW, "merged", False, ""),
+        (record("app", identity="old"), merged("app"), KEEP, "merged", False, ""),
+        # A new version that is no good: the old one stays.
+        (record("app", "failed", "truncated"), merged("app"), LAST_GOOD, "merged", True, "truncated"),
+        (record("app", "skipped", "ID differs"), merged("app"), LAST_GOOD, "merged", True, "ID differs"),
+        # The same image, which cannot be attached just now: stays, too.
+        (record("app", "failed", "no loop", "old"), merged("app"), LAST_GOOD, "merged", True, "no loop"),
+        # The same image, which is not made for this host any more: goes.
+        (record("app", "skipped", "ID differs", "old"), merged("app"), NONE, "skipped", False, "ID differs"),
+        # There is no image any more.
+        (record("app", "failed", "no such image", ""), merged("app"), NONE, "failed", True, "no such image"),
+        # Never merged.
+        (record("app", "failed", "truncated"), None, NONE, "failed", True, "truncated"),
+        (record("app", "skipped", "ID differs"), None, NONE, "skipped", False, "ID differs"),
+        (None, merged("app"), NONE, "failed", True, "not attached and no reason recorded"),
+    ],
+)
+def test_choice(
+    found: Record | None, before: dict[str, Any] | None, source: str, state: str, left_out: bool, reason: str
+) -> None:
+    [choice] = stack.choose([Candidate(manifest("app"), found)], {"app": before} if before else {})
+    assert (choice.source, choice.entry["state"], choice.left_out) == (source, state, left_out)
+    assert reason in choice.entry["reason"]
+    assert bool(choice.entry["reason"]) == (bool(reason))
+    expected = {KEEP: "/layers/1/app", LAST_GOOD: "/layers/1/app", NEW: "", NONE: ""}[source]
+    assert choice.entry["layer"] == expected
+
+
+def test_what_pid_1_holds_back_is_skipped_for_its_reason() -> None:
+    [choice] = stack.choose([Candidate(manifest("app"), record("app"), "a condition")], {"app": merged("app")})
+    assert (choice.source, choice.entry["state"], choice.entry["reason"]) == (NONE, "skipped", "a condition")
+    assert not choice.left_out
+
+
+def test_the_last_good_version_tells_its_own_version_and_the_new_image() -> None:
+    before = {**merged("app"), "version": "1", "manifest": "/run/extensions.d/app.extension"}
+    [choice] = stack.choose([Candidate(manifest("app"), record("app", "failed", "broken"))], {"app": before})
+    assert (choice.entry["version"], choice.entry["manifest"]) == ("1", "/etc/extensions.d/app.extension")
+    assert "because of /var/lib/extensions/app: broken" in choice.entry["reason"]
+    assert before["reason"] == ""
+
+
+def chosen(name: str, source: str = NEW) -> Choice:
+    return Choice(name, source, {"layer": f"/layers/2/{name}", "hierarchies": ["usr"], "state": "merged"})
+
+
+@pytest.mark.parametrize("key", ["Requires", "Requisite", "BindsTo"])
+def test_what_needs_one_that_is_not_merged_is_left_out_and_so_on(key: str) -> None:
+    manifests = [manifest("a"), manifest("b", (key, "a.extension")), manifest("c", (key, "x.service b.extension"))]
+    good = stack.without_unmet_needs(manifests, [chosen("a"), chosen("b"), chosen("c")])
+    assert [choice.source for choice in good] == [NEW, NEW, NEW]
+    bad = stack.without_unmet_needs(manifests, [chosen("a", NONE), chosen("b"), chosen("c")])
+    assert [choice.source for choice in bad] == [NONE, NONE, NONE]
+    assert [choice.entry.get("reason") for choice in bad] == [
+        None,
+        "requires a, which is not merged",
+        "requires b, which is not merged",
+    ]
+    assert [choice.left_out for choice in bad] == [False, True, True]
+
+
+def test_wants_is_no_need() -> None:
+    [choice] = stack.without_unmet_needs([manifest("b", ("Wants", "a.extension"))], [chosen("b")])
+    assert choice.source == NEW
+
+
+def test_the_last_good_one_of_a_broken_manifest_meets_a_need() -> None:
+    found = stack.without_unmet_needs(
+        [manifest("b", ("Requires", "broken.extension"))], [chosen("b"), chosen("broken", LAST_GOOD)]
+    )
+    assert [choice.source for choice in found] == [NEW, LAST_GOOD]
+
+
+# Hierarchies
+
+
+def entry_with(name: str, *hierarchies: str) -> Choice:
+    return Choice(name, NEW, {"layer": f"/layers/2/{name}", "hierarchies": list(hierarchies)})
+
+
+def test_layers_keep_their_order_and_go_where_they_belong() -> None:
+    choices = [entry_with("low", "usr"), entry_with("mid", "usr", "opt"), entry_with("top", "etc")]
+    found = stack.hierarchies(choices, Settings(), ("usr", "opt", "etc"))
+    assert {item.name: item.layers for item in found} == {
+        "usr": [("low", "/layers/2/low/usr"), ("mid", "/layers/2/mid/usr")],
+        "opt": [("mid", "/layers/2/mid/opt")],
+        "etc": [("top", "/layers/2/top/etc")],
+    }
+    assert all(item.merged and not item.writable for item in found)
+
+
+def test_what_is_not_merged_has_no_layer_and_what_is_missing_is_left_out() -> None:
+    choices = [Choice("app", NONE, {"layer": "", "hierarchies": ["usr"]})]
+    found = stack.hierarchies(choices, Settings(), ("usr", "etc"))
+    assert [(item.name, item.layers, item.merged) for item in found] == [("usr", [], False), ("etc", [], False)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "import_", "merged_", "writable", "imported", "upper"),
+    [
+        ("auto", False, False, False, False, ""),
+        ("read-only", False, True, False, False, ""),
+        ("ephemeral", False, True, True, False, "/up"),
+        ("persistent", False, True, True, False, "/up"),
+        ("auto", True, True, False, True, "/up"),
+        ("ephemeral", True, True, True, True, "/up"),
+        ("persistent", True, True, True, False, "/up"),
+    ],
+)
+def test_modes_without_layers(
+    mode: str, import_: bool, merged_: bool, writable: bool, imported: bool, upper: str
+) -> None:
+    settings = Settings()
+    settings.etc.mode, settings.etc.import_, settings.etc.upper = mode, import_, "/up"
+    [item] = stack.hierarchies([], settings, ("etc",))
+    assert (item.merged, item.writable, item.imported, item.spec()["upper"]) == (merged_, writable, imported, upper)
+
+
+def test_extensions_off_merges_nothing_whatever_the_mode() -> None:
+    settings = Settings()
+    settings.enabled, settings.etc.mode = False, "persistent"
+    [item] = stack.hierarchies([entry_with("top", "etc")], settings, ("etc",))
+    assert (item.merged, item.writable) == (False, False)
+
+
+def test_unmerged_is_the_base_alone() -> None:
+    settings = Settings()
+    settings.etc.mode = "persistent"
+    found = stack.unmerged(settings, ("usr", "etc"))
+    assert [(item.name, item.layers, item.merged, item.writable) for item in found] == [
+        ("usr", [], False, False),
+        ("etc", [], False, False),
+    ]
+
+
+def test_a_spec_tells_what_has_to_be_done_again() -> None:
+    settings = Settings()
+    specs = [stack.hierarchies([], settings, ("etc",))[0].spec()]
+    specs.append(stack.hierarchies([entry_with("a", "etc")], settings, ("etc",))[0].spec())
+    specs.append(stack.hierarchies([entry_with("a", "etc"), entry_with("b", "etc")], settings, ("etc",))[0].spec())
+    specs.append(stack.hierarchies([entry_with("b", "etc"), entry_with("a", "etc")], settings, ("etc",))[0].spec())
+    settings.etc.mode = "ephemeral"
+    specs.append(stack.hierarchies([entry_with("a", "etc")], settings, ("etc",))[0].spec())
+    settings.etc.import_ = True
+    specs.append(stack.hierarchies([entry_with("a", "etc")], settings, ("etc",))[0].spec())
+    assert all(one != other for i, one in enumerate(specs) for other in specs[:i])
