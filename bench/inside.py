@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import Any
 
-from figures import MANIFEST, once
+from figures import MANIFEST, once, peak_mib
 
 IMAGES = "/var/lib/extensions"
 MANIFESTS = "/run/extensions.d"
@@ -77,7 +77,7 @@ def refreshed(argv: list[str], one: str, other: str) -> float:
     found = []
     for _ in range(TIMES):
         exchange(one, other)
-        found.append(once(argv)[0])
+        found.append(once(argv))
     median: float = statistics.median(found)
     return median
 
@@ -110,10 +110,10 @@ def main() -> None:
         run("extensionctl", "refresh")
         ours = refreshed(OURS, one, other)
         if number == 50:
-            facts["merge MiB"] = once(["/usr/lib/extensionctl/extensions-merge", "refresh", "--always"])[1]
+            facts["merge MiB"] = peak_mib(["/usr/lib/extensionctl/extensions-merge", "refresh", "--always"])
         if number == 1:
-            facts["parts"]["extensionctl refresh, nothing changed: 1 directory"] = once(OURS)[0]
-            facts["parts"]["systemctl daemon-reload, for comparison"] = once(["/usr/bin/systemctl", "daemon-reload"])[0]
+            facts["parts"]["extensionctl refresh, nothing changed: 1 directory"] = once(OURS)
+            facts["parts"]["systemctl daemon-reload, for comparison"] = once(["/usr/bin/systemctl", "daemon-reload"])
         run("extensionctl", "unmerge")
         run("systemd-sysext", "merge")
         theirs = refreshed(THEIRS, one, other)
