@@ -41,6 +41,9 @@ echo ready
 exec sleep infinity
 """
 
+# A test run that is killed cannot clean up: what it started must not outlive it.
+_DIE_WITH_US = ["setpriv", "--pdeathsig", "KILL"]
+
 # Without one of its own, two machines would take each other's units' cgroups away: both call theirs /payload.
 _OWN_CGROUP = 'c="/sys/fs/cgroup/$1"; shift; mkdir -p "$c" && echo $$ >"$c/cgroup.procs" && exec "$@"'
 
@@ -96,7 +99,7 @@ class Machine:
         self._cgroup = f"extensionctl-test-{os.getpid()}-{id(self)}"
         self._boots = 0
         self._holder = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "private", "--kill-child", "--fork"]
+            [*_DIE_WITH_US, "unshare", "--mount", "--propagation", "private", "--kill-child", "--fork"]
             + ["sh", "-c", _HOLD, "hold", str(directory), str(cached), str(CHECKOUT)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -178,7 +181,7 @@ class Machine:
     def _nspawn(self, kernel_command_line: str) -> subprocess.Popen[bytes]:
         self._boots += 1
         tree = f"{self._directory}/root"
-        argv = ["nsenter", "-t", self._pid, "-m", "sh", "-c", _OWN_CGROUP, "sh", self._group()]
+        argv = [*_DIE_WITH_US, "nsenter", "-t", self._pid, "-m", "sh", "-c", _OWN_CGROUP, "sh", self._group()]
         argv += ["systemd-nspawn", "-q", "-D", tree, "--register=no", "--keep-unit"]
         argv += ["--console=pipe", "-b", "--private-network", "--capability=all"]
         argv += ["--system-call-filter=@mount @privileged"]
@@ -198,23 +201,35 @@ class Machine:
         """
         self._prepare(script, argv, "systemctl poweroff --no-block")
         nspawn = self._nspawn(kernel_command_line)
-        if after is not None:
-            self._kill(nspawn, after, timeout)
         try:
-            nspawn.wait(timeout)
+            if after is not None:
+                self._wait_to_kill(nspawn, after, timeout)
+            else:
+                nspawn.wait(timeout)
         except subprocess.TimeoutExpired:
-            nspawn.kill()
-            nspawn.wait()
+            pass
+        finally:
+            # Also when the test is interrupted.
+            self._kill(nspawn)
         said = [self._text(name) for name in ("stdout", "stderr", "journal")]
         return Boot(self._rc(), said[0], said[1], said[2], self._console())
 
-    def _kill(self, nspawn: subprocess.Popen[bytes], after: float, timeout: float) -> None:
+    def _wait_to_kill(self, nspawn: subprocess.Popen[bytes], after: float, timeout: float) -> None:
         end = time.monotonic() + timeout
         while not (self.root / "boot-test/now").exists() and nspawn.poll() is None and time.monotonic() < end:
             time.sleep(0.01)
         time.sleep(random.random() * after)
-        # The whole group at once: a container outlives its nspawn for a while.
-        (Path(f"/proc/{self._pid}/root/sys/fs/cgroup") / self._group() / "cgroup.kill").write_text("1")
+
+    def _kill(self, nspawn: subprocess.Popen[bytes]) -> None:
+        """End the machine, if it still runs, and wait for that."""
+        if nspawn.poll() is None:
+            try:
+                # The whole group at once: a container outlives its nspawn for a while.
+                (Path(f"/proc/{self._pid}/root/sys/fs/cgroup") / self._group() / "cgroup.kill").write_text("1")
+            except OSError:
+                pass  # it is not in its group yet
+            nspawn.kill()
+            nspawn.wait()
 
     def _text(self, name: str) -> str:
         try:
