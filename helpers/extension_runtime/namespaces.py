@@ -132,12 +132,14 @@ class Spreader:
         deadline = time.monotonic() + SETUP_TIMEOUT
         done: set[int] = {os.fstat(self._stage).st_ino}
         attempts: dict[int, int] = {}
+        pause = 0.001
         while True:
             again, waiting = self._pass(done, attempts, time.monotonic() < deadline, result)
             if not again and not waiting:
                 break
             if waiting:
-                time.sleep(0.002)
+                pause = min(2 * pause, 0.05)
+                time.sleep(pause)
         result.seconds = time.perf_counter() - begin
         return result
 
