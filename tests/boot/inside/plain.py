@@ -1,0 +1,39 @@
+"""plain.py VERB: the verb without what keeps swaps from propagating into services, which is what other tools do.
+
+A test that cannot tell this from the real thing is none.
+"""
+
+from __future__ import annotations
+
+import sys
+
+sys.path.insert(0, "/usr/lib/extensionctl")
+from extension_runtime import mountinfo, namespaces, overlay, syscalls, transaction
+
+_tops = overlay.tops
+
+
+def attach(anchor: int, top: int, target: str) -> None:
+    """Put an anchor with its `top` in place as any mount: it and all that is done on it gets into all namespaces."""
+    syscalls.mount_setattr(anchor, attr_clear=0x00200000)  # the mark of copies
+    syscalls.move_mount(anchor, target)
+
+
+def tops(
+    table: mountinfo.Table, top: int, target: str, base: mountinfo.Mount, *, own: bool
+) -> list[mountinfo.Mount] | None:
+    """The tops on such an anchor."""
+    return _tops(table, top, target, base, own=False)
+
+
+def spread(_self: namespaces.Spreader) -> namespaces.Spread:
+    """Leave it to propagation."""
+    return namespaces.Spread()
+
+
+if __name__ == "__main__":
+    overlay.attach_anchor = attach
+    overlay.tops = tops
+    setattr(namespaces.Spreader, "spread", spread)  # noqa: B010
+    setattr(namespaces.Spreader, "drop_copies", lambda _self, _note: None)  # noqa: B010
+    print(transaction.run(sys.argv[1], "").messages)
