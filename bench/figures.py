@@ -99,4 +99,5 @@ class Table:
         width = max(len(name) for name, *_ in self._rows)
         lines = [f"{'':{width}}  {'ms':>8}  {'MiB':>6}"]
         lines += [f"{name:{width}}  {ms:>8}  {peak:>6}  {note}".rstrip() for name, ms, peak, note in self._rows]
-        return "\n".join([*lines, "", "ms: wall time, the smallest of the generator, the median of others; MiB: largest resident set"])
+        legend = "ms: wall time, the smallest of the generator, the median of others; MiB: largest resident set"
+        return "\n".join([*lines, "", legend])
