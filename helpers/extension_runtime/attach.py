@@ -93,6 +93,28 @@ def attach(request: Request) -> Record:
     return became
 
 
+def renew(request: Request) -> bool:
+    """Put another image in the place of the one that is attached, which is gone in no instant.
+
+    False, with nothing changed, when the image cannot be attached or the kernel cannot do this (before 6.5).
+    """
+    target, directory = _places(request.root, request.name)
+    became = Record(request.name, "attached", image=printable(request.image), classes=list(request.classes))
+    try:
+        tree = _prepare(request, became)
+    except (ImageError, OSError):
+        return False
+    try:
+        syscalls.move_mount(tree, target, syscalls.MOVE_MOUNT_BENEATH)
+        syscalls.umount(target, syscalls.MNT_DETACH)
+    except OSError:
+        return False
+    finally:
+        os.close(tree)
+    record.write(directory, became)
+    return True
+
+
 def fail(root: str, name: str, reason: str) -> Record:
     """Write down that extension `name` failed before its image was looked for; nothing of it stays attached."""
     target, directory = _places(root, name)

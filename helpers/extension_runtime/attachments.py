@@ -106,26 +106,61 @@ class AttachHere(Attach):
         self._manifest = manifest
 
     def do(self) -> None:
-        manifest = self._manifest
-        request = attach.Request(
-            self._places.root,
-            manifest.name,
-            manifest.image,
-            manifest.classes,
-            manifest.mismatch,
-            manifest.noexec,
-            manifest.nosuid,
-        )
-        self.remember([manifest.name])
+        self.remember([self._manifest.name])
         try:
-            attach.attach(request)
+            attach.attach(_request(self._places, self._manifest))
         except BaseException:
             self.undo()
             raise
 
 
+def _request(places: Places, manifest: Manifest) -> attach.Request:
+    return attach.Request(
+        places.root,
+        manifest.name,
+        manifest.image,
+        manifest.classes,
+        manifest.mismatch,
+        manifest.noexec,
+        manifest.nosuid,
+    )
+
+
+class Renew(Attach):
+    """Puts new images in the place of those that are attached, while their units stay active.
+
+    PID 1 sees only so many changes of the mount table a second, so that restarting a mount may take it one.  Units
+    whose image cannot be attached are restarted all the same, to fail and say why.
+    """
+
+    waits = True
+
+    def __init__(self, places: Places, manifests: Sequence[Manifest]) -> None:
+        names = ", ".join(manifest.name for manifest in manifests)
+        super().__init__("attach:renew", f"attach what is new of {names}", places)
+        self._manifests = manifests
+
+    def do(self) -> None:
+        self.remember([manifest.name for manifest in self._manifests])
+        try:
+            rest = [m.name for m in self._manifests if not attach.renew(_request(self._places, m))]
+            if rest:
+                _call_units("restart", rest)
+        except BaseException:
+            self.undo()
+            raise
+
+
+def _call_units(verb: str, names: Sequence[str]) -> None:
+    from extension_runtime import commands
+
+    units = [mount_unit(name) for name in names]
+    commands.run(["systemctl", "reset-failed", "--", *units], check=False)
+    commands.run(["systemctl", verb, "--", *units], check=False, timeout=None)
+
+
 class AttachUnits(Attach):
-    """Starts and restarts mount units in one call; what becomes of each is asked afterwards."""
+    """Starts mount units in one call; what becomes of each is asked afterwards."""
 
     waits = True
 
@@ -135,13 +170,9 @@ class AttachUnits(Attach):
         self._names = names
 
     def do(self) -> None:
-        from extension_runtime import commands
-
         self.remember(self._names)
-        units = [mount_unit(name) for name in self._names]
         try:
-            commands.run(["systemctl", "reset-failed", "--", *units], check=False)
-            commands.run(["systemctl", self._verb, "--", *units], check=False, timeout=None)
+            _call_units(self._verb, self._names)
         except BaseException:
             self.undo()
             raise
@@ -251,11 +282,11 @@ def steps(places: Places, manifests: Sequence[Manifest], always: bool) -> list[A
     if not places.live:
         return [AttachHere(places, manifest) for manifest in manifests if not fresh[manifest.name]]
     units = Units([manifest.name for manifest in manifests])
-    restart = [name for name in fresh if units.active(name) and not fresh[name]]
+    renew = [m for m in manifests if units.active(m.name) and not fresh[m.name]]
     start = [name for name in fresh if not units.active(name) and units.loaded(name) and units.wanted(name)]
     found: list[Attach] = []
-    if restart:
-        found.append(AttachUnits(places, "restart", restart))
+    if renew:
+        found.append(Renew(places, renew))
     if start:
         found.append(AttachUnits(places, "start", start))
     return found
