@@ -330,12 +330,15 @@ class Transaction:
     def _swap_steps(self, stages: list[hierarchy.Stage], new: dict[str, Any]) -> Iterator[Step]:
         self._stages = stages
         if self.places.live:
-            yield hierarchy.SpreadBack(self.found, self.places.staging)
+            # Imported now, before the swap, also for the step behind it.
+            from extension_runtime import spreading
+
+            yield spreading.SpreadBack(self.found, self.places.staging)
         yield from self._before_swap(new)
         self._swaps = [hierarchy.Swap(stage, self._log) for stage in stages]
         yield from self._swaps
         if self.places.live:
-            yield hierarchy.SpreadOut(self.found, self.places.staging, self.messages.append)
+            yield spreading.SpreadOut(self.found, self.places.staging, self.messages.append)
         yield Mark(self.places, self._merged_names())
         yield from self._after_swap()
         yield Commit(self.places, self.state, new)

@@ -19,7 +19,7 @@ from inside import read, sh
 
 sys.path.insert(0, "/usr/lib/extensionctl")
 from extension_generator import load
-from extension_runtime import hierarchy, mountinfo, namespaces, stack, state, steps, transaction
+from extension_runtime import hierarchy, mountinfo, namespaces, spreading, stack, state, steps, transaction
 
 BOX = "/etc/box"
 PAUSE = 50000  # microseconds between the rounds of a unit
@@ -61,12 +61,12 @@ def bring(version: str) -> None:
 
 
 class Meter:
-    """Stands for hierarchy.spread: the same, noted down with what it took."""
+    """Stands for spreading.spread: the same, noted down with what it took."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, float, float]] = []
         self.failed: list[str] = []
-        self._spread = hierarchy.spread
+        self._spread = spreading.spread
 
     def __call__(self, *arguments: Any) -> namespaces.Spread:
         begin = time.process_time()
@@ -104,8 +104,8 @@ class Swapper:
             wanted = stack.Hierarchy(name, mode, layers[name], "", False, True)
             stages.append(hierarchy.Stage(self.places, place, wanted, generation))
         swapping = [hierarchy.Swap(stage, print) for stage in stages]
-        out = hierarchy.SpreadOut(found, self.places.staging, lambda _text: None)
-        todo = [*stages, hierarchy.SpreadBack(found, self.places.staging), *swapping, out]
+        out = spreading.SpreadOut(found, self.places.staging, lambda _text: None)
+        todo = [*stages, spreading.SpreadBack(found, self.places.staging), *swapping, out]
         steps.execute(todo, lambda _step: None, print)
         for stage in stages:
             stage.close()
@@ -197,7 +197,7 @@ def main() -> None:
         bring(version)
         transaction.run("refresh", "")
         swapper.pin(version)
-    setattr(hierarchy, "spread", meter)  # noqa: B010
+    setattr(spreading, "spread", meter)  # noqa: B010
     facts["started"] = sh(f"systemctl start {' '.join(names)}")
     facts["quiet"] = measured(10, swapper)
     with open("/run/everything", "w", encoding="utf-8") as file:
