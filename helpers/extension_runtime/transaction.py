@@ -267,7 +267,8 @@ class Transaction:
         """Attach and pin what is new, and choose what is stacked of it."""
         pinned = self._pinned()
         previous = {n: item for n, item in ledger.merged_entries(self.state).items() if item["layer"] in pinned}
-        if not self.boot:
+        # At boot PID 1 has just attached them; started by hand later, the same unit may find an old attachment.
+        if not self.boot or self.state["generation"]:
             self._attached = attachments.steps(self.places, self.plan.extensions, self.always)
             yield from self._attached
         choose = selection.predicted if self.dry_run else selection.current

@@ -109,6 +109,11 @@ def ending() -> None:
     facts["unmerged"]["difference"] = {top: difference(base[top], tree(top)) for top in base}
     for name in ("broken", "typo", "missing", "raw"):
         os.unlink(f"/etc/extensions.d/{name}.extension")
+    # The image that is attached is replaced, and its files are gone for good.
+    shutil.copytree("/boot-images/hello_2.0", f"{VERSIONS}/hello_2.1", symlinks=True)
+    with open(f"{VERSIONS}/hello_2.1/usr/share/hello/version", "w", encoding="utf-8") as file:
+        file.write("2.1")
+    shutil.rmtree(f"{VERSIONS}/hello_2.0")
     ran = sh("systemctl daemon-reload && extensionctl merge")
     scene("merged again").update(ran=ran)
     os.mkdir(f"{VERSIONS}/hello_3.0")
