@@ -210,11 +210,16 @@ class Base(Step):
 
     def do(self) -> None:
         folder(self._place.base)
-        overlay.clone_base(self._place.target, self._place.base)
+        try:
+            overlay.clone_base(self._place.target, self._place.base)
+        except BaseException:
+            overlay.forget_base(self._place.base)
+            raise
 
     def undo(self) -> None:
         syscalls.umount(self._place.base, syscalls.MNT_DETACH)
         os.rmdir(self._place.base)
+        overlay.forget_base(self._place.base)
 
 
 class Stage(Step):
@@ -245,7 +250,7 @@ class Stage(Step):
             if self._wanted.merged:
                 self.tree = self._overlay()
             else:
-                self.tree = syscalls.open_tree(self.place.base)
+                self.tree = overlay.copy_base(self.place.base)
             if self._first:
                 self.anchor = overlay.stage_anchor(self.place.base, staging)
             overlay.stage_tree(self.tree, self.place.target, staging)
@@ -410,5 +415,7 @@ def dismantle(places: Places, found: Mapping[str, Place]) -> None:
             if error.errno != errno.EINVAL:  # gone, with what it was mounted on
                 raise
     remove_empty(places.base)
+    for place in found.values():
+        overlay.forget_base(place.base)
     remove_layers(places, set())
     remove_empty(places.run)

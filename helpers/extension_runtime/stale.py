@@ -76,7 +76,8 @@ class _Namespace:
     def __init__(self, table: bytes, old: Mapping[bytes, str]) -> None:
         lines = [line.split(b" ", 3) for line in table.splitlines()]
         self.ids = {line[0] for line in lines}
-        self.stale = next((old[line[2]] for line in lines if line[2] in old), "")
+        # A file system that was made since may have the number of an overlay that is gone.
+        self.stale = next((old[line[2]] for line in lines if line[2] in old and b" - overlay " in line[3]), "")
 
 
 class _Search:

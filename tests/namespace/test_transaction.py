@@ -41,6 +41,17 @@ def test_merged_hierarchies_are_read_only_and_others_are_left_alone(namespace: P
     assert root.top("opt").path == str(root.path)
 
 
+def test_the_base_below_run_is_read_only(namespace: Path) -> None:
+    """Every service sees it, also one that must not write to the hierarchy."""
+    root = pair(namespace)
+    root.merge()
+    for name in ("usr", "etc"):
+        with pytest.raises(OSError, match="Read-only"):
+            (root / f"run/extensionctl/base/{name}/new").write_text("")
+    root.run("unmerge")
+    (root / "etc/new").write_text("")
+
+
 def test_nothing_to_merge_touches_nothing(namespace: Path) -> None:
     root = Root(namespace / "r")
     before = root.snapshot()
