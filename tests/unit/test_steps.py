@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 
@@ -94,7 +93,7 @@ def test_a_signal_in_a_step_waits_for_its_end_and_takes_it_back(number: signal.S
 
     class Signalled(Noted):
         def do(self) -> None:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)  # to this thread: under pytest-xdist there are others, which block nothing
             super().do()
 
     def interrupted(_number: int, _frame: object) -> None:
@@ -117,7 +116,7 @@ def test_a_step_that_waits_is_interrupted_at_once() -> None:
         waits = True
 
         def do(self) -> None:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
             calls.append("waited")
 
     def interrupted(_number: int, _frame: object) -> None:
