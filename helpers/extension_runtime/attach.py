@@ -16,6 +16,7 @@ from extension_generator.names import name_problem
 
 from . import beneath, content, formats, host, image, loop, mountinfo, record, syscalls
 from .beneath import ImageError
+from .paths import Places
 from .record import Record as Record
 
 TYPE_CHECKING = False
@@ -64,7 +65,8 @@ def attach(request: Request) -> Record:
     leaves an empty directory attached with Mismatch=skip (PID 1 wants to see a mount), nothing with Mismatch=fail.
     Raises ImageError only when even that cannot be done: a bad name, or no place for the mount or the record.
     """
-    target, directory = _places(request.root, request.name)
+    places = Places(request.root)
+    target = _place(places, request.name)
     became = Record(request.name, "attached", image=printable(request.image), classes=list(request.classes))
     tree = -1
     try:
@@ -81,12 +83,12 @@ def attach(request: Request) -> Record:
             tree = _nothing()
         if tree >= 0:
             syscalls.move_mount(tree, target)
-        record.write(directory, became)
+        record.write(places.attached, became)
     except (OSError, ImageError) as error:
         _detach(target)
         became.state = "failed"
         became.reason = str(error) if isinstance(error, ImageError) else printable(f"{target}: {_text(error)}")
-        record.write(directory, became)
+        record.write(places.attached, became)
     finally:
         if tree >= 0:
             os.close(tree)
@@ -98,7 +100,8 @@ def renew(request: Request) -> bool:
 
     False, with nothing changed, when the image cannot be attached or the kernel cannot do this (before 6.5).
     """
-    target, directory = _places(request.root, request.name)
+    places = Places(request.root)
+    target = _place(places, request.name)
     became = Record(request.name, "attached", image=printable(request.image), classes=list(request.classes))
     try:
         tree = _prepare(request, became)
@@ -111,40 +114,38 @@ def renew(request: Request) -> bool:
         return False
     finally:
         os.close(tree)
-    record.write(directory, became)
+    record.write(places.attached, became)
     return True
 
 
-def fail(root: str, name: str, reason: str) -> Record:
+def fail(places: Places, name: str, reason: str) -> Record:
     """Write down that extension `name` failed before its image was looked for; nothing of it stays attached."""
-    target, directory = _places(root, name)
-    _detach(target)
+    _detach(_place(places, name))
     became = Record(name, "failed", printable(reason))
-    record.write(directory, became)
+    record.write(places.attached, became)
     return became
 
 
-def detach(root: str, name: str) -> None:
+def detach(places: Places, name: str) -> None:
     """Take off what is attached for extension `name` and forget it; a merge that uses it keeps its own copy."""
-    target, directory = _places(root, name)
+    target = _place(places, name)
     _detach(target)
-    record.remove(directory, name)
+    record.remove(places.attached, name)
     try:
         os.rmdir(target)
     except OSError:
         pass
 
 
-def records(root: str) -> dict[str, Record]:
-    """What became of each image of `root`, by extension; what was attached and is no longer mounted is left out."""
-    run = _run(root)
-    found = record.read_all(f"{run}/extensionctl/attached")
+def records(places: Places) -> dict[str, Record]:
+    """What became of each image, by extension; what was attached and is no longer mounted is left out."""
+    found = record.read_all(places.attached)
     # Not os.path.ismount(): that does not know a bind within one file system.
     mounted = {mount.path for mount in mountinfo.read().mounts.values()}
     return {
         name: became
         for name, became in found.items()
-        if became.state == "failed" or f"{run}/extension/{name}" in mounted
+        if became.state == "failed" or f"{places.extension}/{name}" in mounted
     }
 
 
@@ -255,33 +256,13 @@ def _text(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _run(root: str) -> str:
-    """The path of `root`'s /run, which may be a link inside the root.  Raises ImageError."""
-    root_fd = beneath.open_root(root or "/")
-    try:
-        try:
-            os.mkdir("run", 0o755, dir_fd=root_fd)
-        except FileExistsError:
-            pass
-        fd = beneath.locate(root_fd, "run")
-    except OSError as error:
-        raise ImageError(printable(f"{root}/run: {_text(error)}")) from None
-    finally:
-        os.close(root_fd)
-    try:
-        return os.readlink(f"/proc/self/fd/{fd}")
-    finally:
-        os.close(fd)
-
-
-def _places(root: str, name: str) -> tuple[str, str]:
-    """Where extension `name` is attached (made, where it is missing) and where its record goes.  Raises ImageError."""
+def _place(places: Places, name: str) -> str:
+    """Where extension `name` is attached; made, where it is missing.  Raises ImageError."""
     problem = name_problem(name)
     if problem:
         raise ImageError(printable(f"{name}: {problem}"))
-    run = _run(root)
-    target = f"{run}/extension/{name}"
-    for made in (f"{run}/extension", target):
+    target = f"{places.extension}/{name}"
+    for made in (os.path.dirname(places.extension), places.extension, target):
         try:
             os.mkdir(made, 0o755)
         except FileExistsError:
@@ -290,7 +271,7 @@ def _places(root: str, name: str) -> tuple[str, str]:
             raise ImageError(printable(f"{made}: {_text(error)}")) from None
         if not stat.S_ISDIR(os.lstat(made).st_mode):
             raise ImageError(f"{made}: is no directory; remove it")
-    return target, f"{run}/extensionctl/attached"
+    return target
 
 
 def _detach(target: str) -> None:

@@ -13,8 +13,9 @@ from extension_generator.errors import ExtensionError
 from extension_generator.escape import mount_unit
 
 from extension_runtime import attach, content, image, mountinfo, syscalls
+from extension_runtime.paths import Places
 from extension_runtime.stack import Candidate
-from extension_runtime.state import Places, replace
+from extension_runtime.state import replace
 from extension_runtime.steps import Step
 
 TYPE_CHECKING = False
@@ -82,7 +83,7 @@ class Attach(Step):
 
     def undo(self) -> None:
         for name, text in self._records.items():
-            attach.detach(self._places.root, name)
+            attach.detach(self._places, name)
             if name in self._trees:
                 target = f"{self._places.extension}/{name}"
                 os.makedirs(target, 0o755, exist_ok=True)
@@ -235,10 +236,10 @@ def _conditions(manifest: Manifest) -> list[str]:
     return [f"{key}={value}" for key, value in manifest.unit if key.startswith("Condition")]
 
 
-def stale_names(root: str, known: Iterable[str]) -> list[str]:
+def stale_names(places: Places, known: Iterable[str]) -> list[str]:
     """The extensions that are attached, but have no manifest any more or are masked."""
     try:
-        names = os.listdir(Places(root).attached)
+        names = os.listdir(places.attached)
     except FileNotFoundError:
         return []
     recorded = {name.removesuffix(".json") for name in names if name.endswith(".json") and not name.startswith(".")}
@@ -256,12 +257,12 @@ def detach(places: Places, names: Sequence[str]) -> None:
         commands.run(["systemctl", "stop", "--", *units], check=False)
         commands.run(["systemctl", "reset-failed", "--", *units], check=False)
     for name in names:
-        attach.detach(places.root, name)
+        attach.detach(places, name)
 
 
 def candidates(places: Places, manifests: Sequence[Manifest], booting: bool) -> list[Candidate]:
     """Each extension as it is attached now."""
-    records = attach.records(places.root)
+    records = attach.records(places)
     if not places.live:
         return [Candidate(manifest, records.get(manifest.name)) for manifest in manifests]
     units = Units([manifest.name for manifest in manifests])
@@ -274,7 +275,7 @@ def candidates(places: Places, manifests: Sequence[Manifest], booting: bool) -> 
 
 def steps(places: Places, manifests: Sequence[Manifest], always: bool) -> list[Attach]:
     """What has to be done so that the images which are attached are those that are there now."""
-    records = attach.records(places.root)
+    records = attach.records(places)
     fresh = {
         manifest.name: not always and is_current(places.root, manifest, records.get(manifest.name))
         for manifest in manifests

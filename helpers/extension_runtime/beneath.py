@@ -80,6 +80,37 @@ def entry(dir_fd: int, path: str) -> os.stat_result | None:
         os.close(fd)
 
 
+def real_path(root: str, path: str) -> str:
+    """The path on this machine of `path` below the directory `root`, links followed as if that were "/".
+
+    What is missing at its end is kept as it is, and not made.  Raises ImageError for a loop and a link to nowhere.
+    """
+    root_fd = open_root(root or "/")
+    try:
+        parts = [part for part in path.split("/") if part]
+        missing: list[str] = []
+        while True:
+            inside = "/".join(parts)
+            try:
+                fd = locate(root_fd, inside)
+                break
+            except OSError as error:
+                if error.errno != errno.ENOENT:
+                    raise ImageError(printable(f"{root}/{inside}: {os.strerror(error.errno or 0)}")) from None
+                if entry(root_fd, inside) is not None:
+                    raise ImageError(
+                        printable(f"{root}/{inside}: is a link to nowhere inside the root; correct or remove it")
+                    ) from None
+            missing.insert(0, parts.pop())
+        try:
+            found = os.readlink(f"/proc/self/fd/{fd}")
+        finally:
+            os.close(fd)
+    finally:
+        os.close(root_fd)
+    return "/".join([found.rstrip("/"), *missing]) or "/"
+
+
 def reopen(fd: int, flags: int = os.O_RDONLY) -> int:
     """Return a descriptor to read what the O_PATH descriptor `fd` stands for.  Raises OSError."""
     return os.open(f"/proc/self/fd/{fd}", flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)

@@ -8,7 +8,8 @@ import os
 
 from extension_runtime import mountinfo, overlay, stack, syscalls, upper
 from extension_runtime.overlay import OverlayError
-from extension_runtime.state import Places, folder, remove_empty
+from extension_runtime.paths import Places
+from extension_runtime.state import folder, remove_empty
 from extension_runtime.steps import Step
 
 TYPE_CHECKING = False

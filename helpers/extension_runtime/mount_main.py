@@ -127,6 +127,7 @@ def run(arguments: Sequence[str]) -> tuple[int, str]:
     if call.fake or "remount" in call.options:
         return 0, ""
     from . import attach
+    from .paths import Places
 
     root, name = split_target(call.target)
     try:
@@ -135,7 +136,7 @@ def run(arguments: Sequence[str]) -> tuple[int, str]:
             raise UsageError(printable(settings["error"]))
         wanted = request(call.source, root, name, settings)
     except UsageError as error:
-        attach.fail(root, name, str(error))
+        attach.fail(Places(root), name, str(error))
         raise
     record = attach.attach(wanted)
     if record.state == "failed":

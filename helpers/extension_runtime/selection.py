@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from extension_generator.errors import Diagnostic
     from extension_generator.load import Plan
 
-    from extension_runtime.state import Places
+    from extension_runtime.paths import Places
 
     Entries = Mapping[str, Mapping[str, Any]]
 
@@ -40,7 +40,7 @@ def current(places: Places, plan: Plan, previous: Entries, *, boot: bool, always
 def predicted(places: Places, plan: Plan, previous: Entries, *, boot: bool, always: bool) -> list[Choice]:
     """As `current`, if every image that is to be attached first were good."""
     candidates = attachments.candidates(places, plan.extensions, boot)
-    records = attach.records(places.root)
+    records = attach.records(places)
     for candidate in candidates:
         manifest = candidate.manifest
         identity = attachments.current_identity(places.root, manifest)

@@ -9,6 +9,8 @@ import os
 
 from extension_generator.errors import ExtensionError
 
+from extension_runtime.paths import Places
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -19,42 +21,6 @@ HIERARCHIES = ("usr", "opt", "etc")
 
 class StateError(ExtensionError):
     """The state cannot be read, written or locked."""
-
-
-class Places:
-    """The folders of one root.  `root` is "" for the running machine, else an absolute path without a last slash."""
-
-    __slots__ = (
-        "attached",
-        "base",
-        "extension",
-        "layers",
-        "lock",
-        "merged",
-        "root",
-        "run",
-        "staging",
-        "state",
-        "upper",
-    )
-
-    def __init__(self, root: str) -> None:
-        self.root = "" if root in ("", "/") else os.path.realpath(root)
-        self.extension = f"{self.root}/run/extension"
-        self.run = f"{self.root}/run/extensionctl"
-        self.attached = f"{self.run}/attached"
-        self.base = f"{self.run}/base"
-        self.layers = f"{self.run}/layers"
-        self.staging = f"{self.run}/staging"
-        self.merged = f"{self.run}/merged"
-        self.upper = f"{self.run}/upper"
-        self.state = f"{self.run}/state.json"
-        self.lock = f"{self.run}/lock"
-
-    @property
-    def live(self) -> bool:
-        """Whether this is the running machine, where PID 1 is spoken to."""
-        return not self.root
 
 
 def empty() -> dict[str, Any]:
@@ -72,12 +38,12 @@ def empty() -> dict[str, Any]:
     }
 
 
-def read(root: str) -> dict[str, Any]:
-    """The state of `root` (the contents of state.json), or that of an unmerged one when there is none.
+def read(places: Places) -> dict[str, Any]:
+    """The state at `places` (the contents of state.json), or that of an unmerged one when there is none.
 
     Raises StateError when it cannot be read or is of another format.
     """
-    path = Places(root).state
+    path = places.state
     try:
         with open(path, encoding="utf-8") as file:
             state = json.load(file)
@@ -90,10 +56,10 @@ def read(root: str) -> dict[str, Any]:
     return state
 
 
-def write(root: str, state: dict[str, Any]) -> None:
+def write(places: Places, state: dict[str, Any]) -> None:
     """Replace state.json in one step; a reader sees the old or the new one, whole."""
     # On one line: what writes indented JSON takes ten times as long.
-    replace(Places(root).state, json.dumps(state, sort_keys=True) + "\n")
+    replace(places.state, json.dumps(state, sort_keys=True) + "\n")
 
 
 def replace(path: str, text: str) -> None:

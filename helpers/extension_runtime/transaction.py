@@ -14,8 +14,8 @@ from extension_generator import load
 from extension_generator.errors import ExtensionError
 
 from extension_runtime import attach, attachments, hierarchy, ledger, mountinfo, selection, stack, state, steps, upper
+from extension_runtime.paths import Places
 from extension_runtime.stack import Choice
-from extension_runtime.state import Places
 from extension_runtime.steps import Step
 
 TYPE_CHECKING = False
@@ -55,10 +55,10 @@ class Commit(Step):
         self._new = new
 
     def do(self) -> None:
-        state.write(self._places.root, dict(self._new))
+        state.write(self._places, dict(self._new))
 
     def undo(self) -> None:
-        state.write(self._places.root, dict(self._old))
+        state.write(self._places, dict(self._old))
 
 
 class Mark(Step):
@@ -124,7 +124,7 @@ class Transaction:
         self._gone: tuple[dict[str, str], dict[str, str]] = ({}, {})
 
     def _read(self) -> None:
-        self.state = state.read(self.places.root)
+        self.state = state.read(self.places)
         self.plan = load.load(self.places.root)
         self.found = hierarchy.find_places(self.places)
 
@@ -233,7 +233,7 @@ class Transaction:
         self._tidy_unmerged()
 
     def _write_state(self) -> None:
-        state.write(self.places.root, self.state)
+        state.write(self.places, self.state)
 
     def _tidy_unmerged(self) -> None:
         """Leave no mount behind after a first merge that failed, on a root whose PID 1 is not spoken to."""
@@ -396,7 +396,7 @@ class Transaction:
 
     def _finish(self) -> None:
         """What can only be done, or fail, without consequence for what is merged now."""
-        self.state = state.read(self.places.root)
+        self.state = state.read(self.places)
         for tidy in (self._remove_unused, self._remove_old_work, self._detach_stale, self._tell):
             try:
                 tidy()
@@ -423,7 +423,7 @@ class Transaction:
 
     def _detach_stale(self) -> None:
         known = [manifest.name for manifest in self.plan.extensions] + list(self.plan.broken)
-        attachments.detach(self.places, attachments.stale_names(self.places.root, known))
+        attachments.detach(self.places, attachments.stale_names(self.places, known))
 
     def _tell(self) -> None:
         """On the running machine: look for stale views, and tell the journal."""
@@ -436,15 +436,15 @@ class Transaction:
             stale = aftermath.look_for_stale_views(run, plan, self.reaction, self._gone, self._log)
             if stale != self.state["stale"]:
                 self.state = dict(self.state, stale=stale)
-                state.write(self.places.root, self.state)
+                state.write(self.places, self.state)
         done = self._summary() if self.changed else ""
         aftermath.tell_done(done, self.verb, self.state, self.choices, self.reaction)
 
     def _dismantle(self) -> None:
         """Leave no mount behind on a root whose PID 1 is not spoken to."""
-        state.write(self.places.root, dict(self.state, previous=None))
+        state.write(self.places, dict(self.state, previous=None))
         hierarchy.dismantle(self.places, self.found)
-        attachments.detach(self.places, sorted(attach.records(self.places.root)))
+        attachments.detach(self.places, sorted(attach.records(self.places)))
 
 
 def _allow_open_files() -> None:

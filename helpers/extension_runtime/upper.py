@@ -7,9 +7,10 @@ import errno
 import os
 import stat
 
-from extension_runtime import mountinfo, syscalls
+from extension_runtime import beneath, mountinfo, syscalls
 from extension_runtime.overlay import OverlayError
-from extension_runtime.state import Places, folder
+from extension_runtime.paths import Places
+from extension_runtime.state import folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def resolve(places: Places, configured: str, hierarchy: str) -> str:
 
 
 def _make_default(places: Places, hierarchy: str, base: str, made: list[str]) -> None:
-    parent = f"{places.root}{DEFAULT_PARENT}"
+    parent = beneath.real_path(places.root, DEFAULT_PARENT) if places.root else DEFAULT_PARENT
     path = f"{parent}/{hierarchy}"
     try:
         if not os.path.lexists(path):

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from extension_generator.errors import ExtensionError
 from extension_runtime import state, transaction
-from extension_runtime.state import Lock, Places, StateError
+from extension_runtime.paths import Places
+from extension_runtime.state import Lock, StateError
 from roots import Root
 
 

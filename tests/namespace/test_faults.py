@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from extension_generator.errors import ExtensionError
 from extension_runtime import hierarchy, overlay, state, syscalls, upper
+from extension_runtime.paths import Places
 from extension_runtime.steps import Step
 from roots import Interruption, Root, failing_call
 
@@ -249,7 +250,7 @@ def test_removing_layers_never_goes_into_one(namespace: Path, monkeypatch: pytes
     root = Root(namespace / "r")
     root.extension("app")
     root.merge()
-    places = state.Places(str(root.path))
+    places = Places(str(root.path))
     monkeypatch.setattr(syscalls, "umount", lambda *_arguments: None)
     with pytest.raises(OSError, match="busy"):
         hierarchy.remove_layers(places, set())
@@ -261,7 +262,7 @@ def test_taking_a_staged_tree_off_leaves_the_real_submounts(namespace: Path) -> 
     """A copy of a shared submount is its peer: what is unmounted on the copy is unmounted on the submount."""
     root = fresh(namespace / "r")
     root.merge()
-    places = state.Places(str(root.path))
+    places = Places(str(root.path))
     (root / "run/extensionctl/staging/usr").mkdir()
     tree = syscalls.open_tree(str(root / "run/extensionctl/base/usr"))
     overlay.stage_tree(tree, str(root / "usr"), f"{places.staging}/usr")

@@ -15,6 +15,7 @@ from typing import Any
 import extension_runtime
 import pytest
 from extension_runtime import cli, commands, record, state
+from extension_runtime.paths import Places
 from extension_runtime.verbs import pid1
 from pytest_mock import MockerFixture
 
@@ -61,7 +62,7 @@ class Root:
                 "layer": "/layer",
             } | fields
         (self.path / "run/extensionctl").mkdir(parents=True, exist_ok=True, mode=0o700)
-        state.write(str(self.path), now)
+        state.write(Places(str(self.path)), now)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from extension_runtime import state
-from extension_runtime.state import Lock, Places, StateError
+from extension_runtime.paths import Places
+from extension_runtime.state import Lock, StateError
 
 
 def run(root: Path) -> Path:
@@ -19,19 +20,19 @@ def run(root: Path) -> Path:
 
 def test_places_are_below_the_root() -> None:
     assert (Places("").state, Places("/").lock) == ("/run/extensionctl/state.json", "/run/extensionctl/lock")
-    assert (Places("").live, Places("/").live, Places("/srv").live) == (True, True, False)
-    assert Places("/srv//x/").layers == "/srv/x/run/extensionctl/layers"
+    assert (Places("").live, Places("/").live, Places("/usr").live) == (True, True, False)
+    assert Places("/usr//lib/").layers == "/usr/lib/run/extensionctl/layers"
 
 
 def test_no_state_is_an_unmerged_one(tmp_path: Path) -> None:
-    assert state.read(str(tmp_path)) == state.empty()
+    assert state.read(Places(str(tmp_path))) == state.empty()
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     folder = run(tmp_path)
     wanted = {**state.empty(), "generation": 3, "stale": [{"unit": "é.service", "reason": "x"}]}
-    state.write(str(tmp_path), wanted)
-    assert state.read(str(tmp_path)) == wanted
+    state.write(Places(str(tmp_path)), wanted)
+    assert state.read(Places(str(tmp_path))) == wanted
     assert os.listdir(folder) == ["state.json"]
     assert (folder / "state.json").stat().st_mode & 0o777 == 0o600
 
@@ -40,25 +41,25 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_a_state_that_is_none_says_what_to_do(tmp_path: Path, text: str) -> None:
     (run(tmp_path) / "state.json").write_text(text)
     with pytest.raises(StateError, match=r"state\.json: .*remove it and run 'extensionctl refresh --always'"):
-        state.read(str(tmp_path))
+        state.read(Places(str(tmp_path)))
 
 
 def test_bytes_that_are_no_text_are_no_state(tmp_path: Path) -> None:
     (run(tmp_path) / "state.json").write_bytes(b"\xff\xfe{")
     with pytest.raises(StateError, match="remove it"):
-        state.read(str(tmp_path))
+        state.read(Places(str(tmp_path)))
 
 
 def test_a_write_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = run(tmp_path)
-    state.write(str(tmp_path), state.empty())
+    state.write(Places(str(tmp_path)), state.empty())
 
     def full(_source: str, _target: str) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "rename", full)
     with pytest.raises(StateError, match="No space left on device"):
-        state.write(str(tmp_path), {**state.empty(), "generation": 9})
+        state.write(Places(str(tmp_path)), {**state.empty(), "generation": 9})
     assert json.loads((folder / "state.json").read_text())["generation"] == 0
     assert os.listdir(folder) == ["state.json"]
 
@@ -68,7 +69,7 @@ def test_a_link_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("1")
     os.symlink(tmp_path / "precious", folder / "state.json.new")
     with pytest.raises(StateError, match="symbolic links"):
-        state.write(str(tmp_path), state.empty())
+        state.write(Places(str(tmp_path)), state.empty())
     assert (tmp_path / "precious").read_text() == "1"
 
 

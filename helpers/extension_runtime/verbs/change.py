@@ -10,6 +10,7 @@ import time
 from extension_generator.errors import ExtensionError, printable
 
 from extension_runtime import table
+from extension_runtime.paths import Places
 from extension_runtime.verbs import DONE, FAILED, LEFT_OUT, Options, may_read, pid1
 
 TYPE_CHECKING = False
@@ -97,9 +98,9 @@ def _here(options: Options) -> int:
 
 def _transact(options: Options, verb: str, *, dry_run: bool) -> Result:
     """Run the transaction in this process.  Raises ExtensionError, also for an ordinary user."""
-    from extension_runtime import state, transaction
+    from extension_runtime import transaction
 
-    folder = state.Places(options.root).run
+    folder = Places(options.root).run
     if not may_read(folder) or (not dry_run and os.geteuid() != 0):
         raise ExtensionError(f"{options.verb} needs root, for what is merged is kept in {folder}; use sudo")
     return transaction.run(verb, options.root, dry_run=dry_run, always=options.always)

@@ -9,7 +9,7 @@ from extension_generator import search
 from extension_generator.errors import ExtensionError
 from extension_generator.escape import mount_unit, service_unit
 
-from extension_runtime import host, image, table
+from extension_runtime import beneath, host, image, table
 from extension_runtime.verbs import DONE, Options, known, note, pid1, probe, status
 
 TYPE_CHECKING = False
@@ -69,9 +69,20 @@ def _manifest_files(facts: known.Known, name: str) -> Facts:
     all_of_name = [f"{directory}/{name}.extension" for directory in search.DIRECTORIES]
     return {
         "Manifest": [f"{item.path} (masks the name)" if item.masked else item.path],
-        "Hides": [path for path in all_of_name if path != item.path and os.path.lexists(facts.root + path)],
+        "Hides": [path for path in all_of_name if path != item.path and _exists(facts.root, path)],
         "Drop-ins": [dropin.path for dropin in item.dropins],
     }
+
+
+def _exists(root: str, path: str) -> bool:
+    """Whether there is something called `path` inside `root`."""
+    root_fd = beneath.open_root(root or "/")
+    try:
+        return beneath.entry(root_fd, path) is not None
+    except OSError:
+        return False  # a loop of links on the way
+    finally:
+        os.close(root_fd)
 
 
 def _units(facts: known.Known, name: str) -> Facts:

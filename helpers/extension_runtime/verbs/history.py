@@ -6,6 +6,7 @@ from __future__ import annotations
 from extension_generator.errors import ExtensionError
 
 from extension_runtime import state, table
+from extension_runtime.paths import Places
 from extension_runtime.verbs import DONE, Options, may_read
 from extension_runtime.verbs.status import moment
 
@@ -14,9 +15,10 @@ HEADINGS = ("when", "generation", "verb", "result", "reason")
 
 def history(options: Options) -> int:
     """Print the kept entries of the history, the latest last."""
-    if not may_read(state.Places(options.root).run):
+    places = Places(options.root)
+    if not may_read(places.run):
         raise ExtensionError("the history is readable by root only; use sudo")
-    entries = state.read(options.root)["history"]
+    entries = state.read(places)["history"]
     if options.json != "off":
         print(table.json_text(entries, options.json))
         return DONE

@@ -13,6 +13,7 @@ from extension_generator.escape import mount_unit, service_unit
 from extension_generator.names import SUFFIX, name_problem
 
 from extension_runtime import attach, host, image, state, views
+from extension_runtime.paths import Places
 from extension_runtime.verbs import may_read, pid1, probe
 
 TYPE_CHECKING = False
@@ -197,15 +198,15 @@ def unmet(unit: str, properties: dict[str, str]) -> str:
 def gather(root: str) -> Known:
     """All facts about `root`.  Raises ExtensionError when they cannot be read, below a root also for lack of rights."""
     plan = load.load(root)
-    places = state.Places(root)
+    places = Places(root)
     readable = may_read(places.run)
     if not readable and root:
         raise ExtensionError(f"{places.run}: readable by its owner only; use sudo")
-    merge = state.read(root) if readable else state.empty()
+    merge = state.read(places) if readable else state.empty()
     if readable and not root:
         # Who was stale after the last refresh may have been restarted since.
         merge["stale"] = [{"unit": view.unit, "reason": view.reason} for view in views.find(places.run)]
-    records = attach.records(root) if os.path.isdir(places.run) and readable else {}
+    records = attach.records(places) if os.path.isdir(places.run) and readable else {}
     units: dict[str, dict[str, str]] = {}
     if not root:
         names = [m.name for m in plan.extensions]

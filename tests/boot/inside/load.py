@@ -15,6 +15,7 @@ import sys
 import time
 from typing import Any
 
+from extension_runtime.paths import Places
 from inside import read, sh
 
 sys.path.insert(0, "/usr/lib/extensionctl")
@@ -80,7 +81,7 @@ class Swapper:
     """Exchanges what is merged for one of two versions, both of which stay pinned."""
 
     def __init__(self) -> None:
-        self.places = state.Places("")
+        self.places = Places("")
         self.settings = load.load("").settings
 
     def pin(self, version: str) -> None:
