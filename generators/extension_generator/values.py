@@ -31,6 +31,14 @@ def boolean(text: str) -> bool:
     raise ValueError(f'"{text}" is no boolean; write yes or no')
 
 
+def says(text: str, default: bool) -> bool:
+    """What `text` says as a boolean, `default` where it says neither yes nor no."""
+    try:
+        return boolean(text)
+    except ValueError:
+        return default
+
+
 def span(text: str) -> float:
     """Seconds of a time span as in systemd.time(7) ("90", "1min 30s", "infinity")."""
     if text == "infinity":

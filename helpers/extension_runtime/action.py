@@ -23,10 +23,10 @@ from extension_generator import search
 from extension_generator.errors import Diagnostic, ManifestError
 from extension_generator.names import is_unit
 from extension_generator.unitfile import Entry, parse
+from extension_generator.values import boolean
 
 SUFFIX = ".action"
 VERBS = ("merge", "refresh", "unmerge")
-BOOLEANS = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
 LISTS = {
     ("Trigger", "Path"): "paths",
     ("Trigger", "On"): "on",
@@ -127,9 +127,10 @@ def _set(action: Action, entry: Entry) -> None:
             raise entry.error(f'Append= is "{value}"; write existing or none')
         action.append = value == "existing"
     else:
-        if value and value.lower() not in BOOLEANS:
-            raise entry.error(f'{entry.key}= is "{value}"; write yes or no')
-        flag = BOOLEANS.get(value.lower(), False)
+        try:
+            flag = boolean(value) if value else False
+        except ValueError:
+            raise entry.error(f'{entry.key}= is "{value}"; write yes or no') from None
         if entry.key == "Boot":
             action.boot = flag
         else:

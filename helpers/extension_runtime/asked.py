@@ -6,6 +6,7 @@ from __future__ import annotations
 from extension_generator import load
 from extension_generator.escape import service_unit
 from extension_generator.names import is_unit
+from extension_generator.values import says
 
 from extension_runtime.systemd import Systemd
 from extension_runtime.unitchanges import RELOAD, RESTART, START, STOP, Machine, Wish
@@ -27,7 +28,7 @@ WEIGHT = {STOP: 3, RESTART: 2, RELOAD: 1, START: 0}
 
 def reload_manager(change: Change) -> bool:
     """Whether a release file asks for a daemon-reload (os-release(5), EXTENSION_RELOAD_MANAGER=1)."""
-    return any(change.release.get(name, {}).get(RELOAD_FIELD) == "1" for name in _touched(change))
+    return any(says(change.release.get(name, {}).get(RELOAD_FIELD, ""), False) for name in _touched(change))
 
 
 def _touched(change: Change) -> tuple[str, ...]:

@@ -53,9 +53,10 @@ class Request:
         self.image = image
         self.classes = tuple(classes)
         self.mismatch = mismatch  # "skip" or "fail"
-        # None: as the class has it, yes for confext
-        self.noexec = "confext" in self.classes if noexec is None else noexec
-        self.nosuid = "confext" in self.classes if nosuid is None else nosuid
+        # None: as manifests have it by default
+        harmless = tuple(classes) == ("confext",)
+        self.noexec = harmless if noexec is None else noexec
+        self.nosuid = harmless if nosuid is None else nosuid
 
 
 def attach(request: Request) -> Record:

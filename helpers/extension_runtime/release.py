@@ -7,6 +7,7 @@ The rules are those of systemd-sysext(8), systemd-confext(8) and os-release(5).
 from __future__ import annotations
 
 from extension_generator.errors import printable
+from extension_generator.values import says
 
 from .beneath import ImageError
 
@@ -132,4 +133,4 @@ def choose(name: str, candidates: Mapping[str, bool], shown: str) -> str:
 
 def strict(value: bytes) -> bool:
     """What the attribute user.extension-release.strict says; anything but a clear no is yes."""
-    return value.strip(b"\0").lower() not in (b"0", b"no", b"n", b"false", b"f", b"off")
+    return says(value.strip(b"\0").decode("ascii", "replace"), True)

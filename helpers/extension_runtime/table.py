@@ -10,6 +10,7 @@ import os
 import sys
 
 from extension_generator.errors import printable
+from extension_generator.values import says
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def wants_colours(tty: bool, environment: dict[str, str]) -> bool:
     """Colours on a terminal only; SYSTEMD_COLORS= decides when it is set, then NO_COLOR= and TERM=dumb switch off."""
     said = environment.get("SYSTEMD_COLORS", "")
     if said:
-        return said.lower() not in ("0", "no", "n", "false", "f", "off")
+        return says(said, True)  # "256" and the like are colours, too
     return tty and not environment.get("NO_COLOR") and environment.get("TERM") not in (None, "", "dumb")
 
 

@@ -229,7 +229,7 @@ class _Decision:
             self.note(f"{unit} runs on as it is: {why}, but {ON_CHANGE}=none")
         elif choice == "reload" or (not choice and kind == "mount"):
             self.wish(RELOAD, unit, why, change)
-        elif self.new.words(unit, "RefuseManualStop")[-1:] in (["yes"], ["true"], ["1"], ["on"]):
+        elif self.new.says(unit, "RefuseManualStop"):
             self.note(f"{unit} takes it up at the next boot: {why}, but it refuses to be stopped")
         elif kind not in ("service", "socket", "timer", "path") or (not choice and _never(unit)):
             self.note(f"{unit} is left running: {why}, but its restart would do harm; the next start takes it up")
@@ -280,7 +280,7 @@ class _Decision:
         return None
 
     def start(self, wish: Wish) -> None:
-        if self.new.words(wish.unit, "RefuseManualStart")[-1:] in (["yes"], ["true"], ["1"], ["on"]):
+        if self.new.says(wish.unit, "RefuseManualStart"):
             self.note(f"{wish.unit} is not started: it refuses that; the next boot does")
         elif wish.unit not in self.seen:
             self.seen.add(wish.unit)

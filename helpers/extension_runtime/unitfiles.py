@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from extension_generator.unitfile import parse
+from extension_generator.values import says
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -146,6 +147,13 @@ class UnitFiles:
     def words(self, unit: str, key: str) -> list[str]:
         """The words of all values of [Unit] `key`."""
         return [word for value in self.settings(unit).get(("Unit", key), ()) for word in value.split()]
+
+    def says(self, unit: str, key: str) -> bool:
+        """What [Unit] `key` of `unit` comes to, no by default; as for PID 1, what is neither yes nor no is ignored."""
+        said = False
+        for value in self.settings(unit).get(("Unit", key), ()):
+            said = says(value, said)
+        return said
 
     def links(self) -> list[Link]:
         """Everything that is pulled in by a link in a folder, in path order."""

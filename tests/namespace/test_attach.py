@@ -126,7 +126,7 @@ def counted(call: Callable[[], record.Record]) -> record.Record:
     [
         (("sysext",), ("ro", "nodev"), ["usr"]),
         (("confext",), ("ro", "nosuid", "nodev", "noexec"), ["etc"]),
-        (("sysext", "confext"), ("ro", "nosuid", "nodev", "noexec"), ["usr", "etc"]),
+        (("sysext", "confext"), ("ro", "nodev"), ["usr", "etc"]),
     ],
 )
 def test_directory(
