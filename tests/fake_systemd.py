@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from extension_runtime.changes import Layer
-from extension_runtime.systemd import Systemd, Unit
+from extension_runtime.layers.compare import Layer
+from extension_runtime.pid1.systemctl import Systemd, Unit
 
 
 class FakeSystemd(Systemd):

@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from extension_generator.errors import ExtensionError
-from extension_runtime import mountinfo, overlay, state, syscalls, transaction
-from extension_runtime.mountinfo import Mount
+from extension_manifests.errors import ExtensionError
+from extension_runtime.kernel import mountinfo, syscalls
+from extension_runtime.kernel.mountinfo import Mount
+from extension_runtime.merge import transaction
+from extension_runtime.merge.state import empty
+from extension_runtime.merge.transaction import Result
+from extension_runtime.overlay.top import generation_of
 from extension_runtime.steps import Step
-from extension_runtime.transaction import Result
 
 RELEASE = {
     "sysext": "usr/lib/extension-release.d/extension-release.",
@@ -207,7 +210,7 @@ class Root:
         try:
             known = self.state
         except FileNotFoundError:
-            return state.empty()
+            return empty()
         return {**known, "last": None, "history": []}
 
     def content(self) -> dict[str, str]:
@@ -229,7 +232,7 @@ class Root:
         table = mountinfo.read()
         for name, item in known["hierarchies"].items():
             here = [m for m in table.mounts.values() if m.path == str(self.path / name)]
-            generations = [g for m in here if (g := overlay.generation_of(m)) is not None]
+            generations = [g for m in here if (g := generation_of(m)) is not None]
             assert generations == ([item["generation"]] if item["generation"] else []), (name, here)
             assert len(here) in (0, 2), (name, [m.source for m in here])
         run = self.path / "run/extensionctl"

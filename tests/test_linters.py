@@ -44,7 +44,12 @@ def test_ruff() -> None:
 
 @pytest.mark.parametrize("folder", ["product", "tests"])
 def test_mypy(folder: str, tmp_path: Path) -> None:
-    product = ["generators/extension_generator", "helpers/extension_runtime", *_executables()]
+    product = [
+        "generators/extension_generator",
+        "generators/extension_manifests",
+        "helpers/extension_runtime",
+        *_executables(),
+    ]
     files = product if folder == "product" else ["tests", "bench"]
     _run(_tool("mypy"), "--cache-dir", str(tmp_path), "--no-error-summary", *files)
 

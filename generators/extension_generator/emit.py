@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 
-from .errors import EmitError
+from extension_manifests.errors import EmitError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .render import Output
+    from extension_generator.render import Output
 
 
 def emit(directory: str, output: Output) -> list[EmitError]:

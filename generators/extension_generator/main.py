@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from . import DIRECTORIES
+from extension_manifests import DIRECTORIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         return show(HELP)
     if arguments == ["--keys"]:
-        from .keys import listing
+        from extension_manifests.keys import listing
 
         return show(listing())
     dry = "--dry-run" in arguments
@@ -82,7 +82,9 @@ def parents(path: str) -> list[str]:
 
 def generate(root: str, directory: str | None, environ: Mapping[str, str]) -> int:
     """Loads, renders and writes to `directory`, or prints when that is None."""
-    from . import emit, load, log, render, settings
+    from extension_manifests import load, settings
+
+    from extension_generator import emit, log, render
 
     # PID 1 sets SYSTEMD_SCOPE; a person who runs this by hand wants to see what it says.
     booting = not root and directory is not None and ("SYSTEMD_SCOPE" in environ or os.getppid() == 1)

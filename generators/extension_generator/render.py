@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-from .errors import printable
-from .escape import IMAGE_ROOT, line_value, mount_unit, option, percent, quote, service_unit
-from .keys import DEPENDENCIES
-from .names import SUFFIX, referred
-from .resolve import NEEDS
-from .settings import HIERARCHIES
+from extension_manifests.errors import printable
+from extension_manifests.escape import IMAGE_ROOT, line_value, mount_unit, option, percent, quote, service_unit
+from extension_manifests.keys import DEPENDENCIES
+from extension_manifests.names import SUFFIX, referred
+from extension_manifests.resolve import NEEDS
+from extension_manifests.settings import HIERARCHIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .errors import Diagnostic
-    from .load import Plan
-    from .manifest import Manifest
-    from .settings import Settings
+    from extension_manifests.errors import Diagnostic
+    from extension_manifests.load import Plan
+    from extension_manifests.manifest import Manifest
+    from extension_manifests.settings import Settings
 
     Output = dict[str, "str | Link"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from . import beneath
+from extension_runtime.kernel import chase
 
 
 class Places:
@@ -31,7 +31,7 @@ class Places:
     def __init__(self, root: str) -> None:
         self.root = "" if root in ("", "/") else os.path.realpath(root)
         # The running machine's /run is whatever the kernel takes for it.
-        run = beneath.real_path(self.root, "run") if self.root else "/run"
+        run = chase.real_path(self.root, "run") if self.root else "/run"
         self.extension = f"{run}/extension"
         self.run = f"{run}/extensionctl"
         self.attached = f"{self.run}/attached"

@@ -20,8 +20,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from extension_generator import escape
-from extension_generator.unitfile import parse
+from extension_manifests import escape
+from extension_manifests.unitfile import parse
 
 HERE = Path(__file__).parent
 GENERATOR = HERE.parent.parent / "generators/extensions-generator"

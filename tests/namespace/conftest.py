@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from extension_runtime import syscalls
+from extension_runtime.kernel import syscalls
 from requirements import require_root
 
 MS_REC = 0x4000

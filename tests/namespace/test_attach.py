@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from extension_runtime import attach, record, syscalls
-from extension_runtime.beneath import ImageError
-from extension_runtime.mountinfo import FLAGS, Mount
+from extension_runtime.image import attach, record
+from extension_runtime.kernel import syscalls
+from extension_runtime.kernel.chase import ImageError
+from extension_runtime.kernel.mountinfo import FLAGS, Mount
 from extension_runtime.paths import Places
 from requirements import require_filesystem, require_tool
 
@@ -629,7 +630,7 @@ def test_mount_8(namespace: Path) -> None:
 def test_diet() -> None:
     """This is a process for each image at boot; what it imports is most of its time."""
     code = (
-        "import sys; sys.path[:0] = sys.argv[1:]; import extension_runtime.mount_main, extension_runtime.attach;"
+        "import sys; sys.path[:0] = sys.argv[1:]; import extension_runtime.image.main, extension_runtime.image.attach;"
         "print(*sorted(m for m in sys.modules))"
     )
     paths = [str(TOP / "helpers"), str(TOP / "generators")]

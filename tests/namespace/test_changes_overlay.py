@@ -8,9 +8,9 @@ import random
 import stat
 from pathlib import Path
 
-from extension_runtime import syscalls
-from extension_runtime.changes import Layer, diff, sources
-from extension_runtime.view import View
+from extension_runtime.kernel import syscalls
+from extension_runtime.layers.compare import Layer, diff, sources
+from extension_runtime.layers.tree import View
 
 NAMES = ("a", "b", "c")
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from extension_generator.errors import ExtensionError
-from extension_runtime import state, transaction
+from extension_manifests.errors import ExtensionError
+from extension_runtime.merge import state, transaction
+from extension_runtime.merge.state import Lock, StateError
 from extension_runtime.paths import Places
-from extension_runtime.state import Lock, StateError
 from roots import Root
 
 

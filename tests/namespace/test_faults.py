@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from extension_generator.errors import ExtensionError
-from extension_runtime import hierarchy, overlay, state, syscalls, upper
+from extension_manifests.errors import ExtensionError
+from extension_runtime.kernel import syscalls
+from extension_runtime.merge import state, steps
+from extension_runtime.overlay import top, upper
 from extension_runtime.paths import Places
 from extension_runtime.steps import Step
 from roots import Interruption, Root, failing_call
@@ -179,10 +181,10 @@ def test_what_cannot_be_taken_back_is_logged_and_the_rest_is(namespace: Path, mo
     root = updated(namespace / "r")
     before = root.content()
 
-    def broken(_self: hierarchy.Pin) -> None:
+    def broken(_self: steps.Pin) -> None:
         raise OSError(errno.EIO, "cannot unpin")
 
-    monkeypatch.setattr(hierarchy.Pin, "undo", broken)
+    monkeypatch.setattr(steps.Pin, "undo", broken)
 
     def fail(step: Step) -> None:
         if step.name == "commit":
@@ -253,7 +255,7 @@ def test_removing_layers_never_goes_into_one(namespace: Path, monkeypatch: pytes
     places = Places(str(root.path))
     monkeypatch.setattr(syscalls, "umount", lambda *_arguments: None)
     with pytest.raises(OSError, match="busy"):
-        hierarchy.remove_layers(places, set())
+        steps.remove_layers(places, set())
     assert root.read("var/lib/extensions/app/usr/share/app") == "1"
     assert root.read("run/extensionctl/layers/1/app/usr/share/app") == "1"
 
@@ -265,10 +267,10 @@ def test_taking_a_staged_tree_off_leaves_the_real_submounts(namespace: Path) -> 
     places = Places(str(root.path))
     (root / "run/extensionctl/staging/usr").mkdir()
     tree = syscalls.open_tree(str(root / "run/extensionctl/base/usr"))
-    overlay.stage_tree(tree, str(root / "usr"), f"{places.staging}/usr")
+    top.stage_tree(tree, str(root / "usr"), f"{places.staging}/usr")
     os.close(tree)
     assert root.read("run/extensionctl/staging/usr/local/deep/file") == "usr/local/deep"
-    hierarchy.clear_staging(places)
+    steps.clear_staging(places)
     assert root.read("usr/local/deep/file") == "usr/local/deep"
     assert os.listdir(places.staging) == []
 

@@ -30,7 +30,7 @@ def _root(root: Path) -> Path:
 PROGRAM = """
 import sys
 sys.path[:0] = sys.argv[2:]
-from extension_runtime import transaction
+from extension_runtime.merge import transaction
 loaded = set()
 def before(step):
     if step.name == "swap:usr":

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from extension_generator.errors import ExtensionError
+from extension_manifests.errors import ExtensionError
 from roots import Root
 
 FOLDERS = ("run", "var", "var/lib", "var/lib/extensions.mutable", "opt", "etc", "usr")

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from extension_runtime import hierarchy, overlay, syscalls
+from extension_runtime.kernel import syscalls
+from extension_runtime.merge import steps
+from extension_runtime.overlay import top
 from roots import Root
 
 
@@ -95,14 +97,14 @@ def test_without_mount_beneath_a_failure_puts_the_old_top_back(
 
 
 def test_an_error_of_mount_beneath_itself_is_no_old_kernel(namespace: Path) -> None:
-    assert overlay.knows_beneath()
+    assert top.knows_beneath()
     root = made(namespace)
     root.merge()
     tree = syscalls.open_tree(str(root / "usr"))
     try:
         with pytest.raises(OSError, match="Invalid argument"):
             # Nothing is mounted there, so that there is nothing to be beneath of.
-            overlay.exchange(tree, str(root / "usr/bin"), root.log.append)
+            top.exchange(tree, str(root / "usr/bin"), root.log.append)
     finally:
         os.close(tree)
     assert root.log == []
@@ -113,7 +115,7 @@ def test_without_lowerdir_key_layers_are_one_option(namespace: Path, monkeypatch
     root = made(namespace)
     root.put("run/extensions.d/extensions.conf", "[Etc]\nMode=persistent\n[Opt]\nMode=read-only\n")
     assert root.merge().exit_code == 0
-    assert not overlay._knows_lowerdir_key()
+    assert not top._knows_lowerdir_key()
     root.put("etc/written", "kept")
     for version in ("2", "3"):
         root.install(root.tree("app", version))
@@ -208,14 +210,14 @@ def test_a_swap_takes_less_than_the_goal(namespace: Path, monkeypatch: pytest.Mo
     root = made(namespace)
     root.merge()
     times: list[float] = []
-    original = hierarchy.Swap.do
+    original = steps.Swap.do
 
     def timed(self: Any) -> None:
         begin = time.perf_counter()
         original(self)
         times.append((time.perf_counter() - begin) * 1e6)
 
-    monkeypatch.setattr(hierarchy.Swap, "do", timed)
+    monkeypatch.setattr(steps.Swap, "do", timed)
     for _ in range(20):
         root.refresh(always=True)
     assert len(times) == 40

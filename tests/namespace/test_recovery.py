@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from extension_generator.errors import ExtensionError
-from extension_runtime import overlay, state, syscalls
+from extension_manifests.errors import ExtensionError
+from extension_runtime.kernel import syscalls
+from extension_runtime.merge import state
+from extension_runtime.overlay import top
 from extension_runtime.paths import Places
 from extension_runtime.steps import Step
 from roots import Root
@@ -142,10 +144,10 @@ def test_killed_between_beneath_and_umount_stays_with_what_the_state_says(namesp
         os.kill(os.getpid(), signal.SIGKILL)
 
     root.install(image)
-    detach = overlay.detach
-    overlay.detach = die  # type: ignore[assignment]
+    detach = top.detach
+    top.detach = die  # type: ignore[assignment]
     assert forked(root.refresh) == signal.SIGKILL
-    overlay.detach = detach
+    top.detach = detach
     assert len([m for m in root.mounts() if m.path == str(root / "usr")]) == 3
     assert root.read("usr/share/app") == "1"
     with pytest.raises(ExtensionError):

@@ -7,7 +7,8 @@ import os
 import threading
 from pathlib import Path
 
-from extension_runtime import attach, mountinfo
+from extension_runtime.image import attach
+from extension_runtime.kernel import mountinfo
 from extension_runtime.paths import Places
 
 

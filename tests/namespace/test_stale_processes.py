@@ -8,7 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from extension_runtime import stale, syscalls, views
+from extension_runtime.kernel import syscalls
+from extension_runtime.stale import search, swaps
 
 HOLD = "import mmap,os,sys,time;{};print(flush=True);time.sleep(60)"
 WAYS = {
@@ -35,7 +36,7 @@ def test_each_way_of_being_stale_and_none(namespace: Path) -> None:
     (one / "changed").write_text("1")
     (two / "changed").write_text("22")
     overlay(one, base, usr)
-    old = views.device(str(usr))
+    old = swaps.device(str(usr))
     processes = {}
     for way, code in WAYS.items():
         text = HOLD.format(code.format(usr=usr))
@@ -47,7 +48,7 @@ def test_each_way_of_being_stale_and_none(namespace: Path) -> None:
         syscalls.umount(str(usr), syscalls.MNT_DETACH)
         overlay(two, base, usr)
         changed = {f"{usr}/changed"}
-        found = {view.pid: view.reason for view in stale.find({old: str(usr)}, changed)}
+        found = {view.pid: view.reason for view in search.find({old: str(usr)}, changed)}
         names = {process.pid: way for way, process in processes.items()}
         assert {names[pid]: reason for pid, reason in found.items()} == {
             "cwd": f"its working directory is in the old {usr}",
@@ -67,7 +68,7 @@ def test_three_hundred_processes_take_less_than_150_ms() -> None:
         took = []
         for _ in range(5):
             start = time.process_time()
-            assert stale.find({"0:4095": "/usr"}, {f"/usr/share/{number}" for number in range(1000)}) == []
+            assert search.find({"0:4095": "/usr"}, {f"/usr/share/{number}" for number in range(1000)}) == []
             took.append(time.process_time() - start)
         assert min(took) < 0.150
         print(f"{len(os.listdir('/proc'))} entries of /proc: {min(took) * 1000:.0f} ms")

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from extension_generator.errors import ExtensionError
-from extension_runtime import syscalls
+from extension_manifests.errors import ExtensionError
+from extension_runtime.kernel import syscalls
 from extension_runtime.steps import Step
 from roots import Interruption, Root
 

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from extension_generator.errors import ExtensionError
-from extension_runtime import mountinfo
-from extension_runtime.transaction import TransactionError
+from extension_manifests.errors import ExtensionError
+from extension_runtime.kernel import mountinfo
+from extension_runtime.merge.transaction import TransactionError
 from roots import Root, remove
 
 
@@ -93,7 +93,7 @@ def test_only_what_changed_is_swapped(namespace: Path) -> None:
 
 
 def test_dry_run_lists_the_steps_of_the_refresh_after_it(namespace: Path) -> None:
-    from extension_runtime import transaction
+    from extension_runtime.merge import transaction
 
     root = pair(namespace)
     for verb in ("merge", "refresh", "unmerge"):
@@ -199,7 +199,7 @@ def test_what_cannot_be_attached_again_is_kept(namespace: Path, monkeypatch: pyt
     def no_device(*_arguments: object) -> None:
         raise OSError(16, "no free loop device")
 
-    monkeypatch.setattr("extension_runtime.loop.attach", no_device)
+    monkeypatch.setattr("extension_runtime.kernel.loop.attach", no_device)
     assert root.refresh(always=True).exit_code == 3
     assert root.entry("big")["state"] == "merged"
     assert "no free loop device" in root.entry("big")["reason"]
@@ -370,7 +370,7 @@ def test_a_root_without_a_hierarchy_and_with_linked_ones(namespace: Path) -> Non
 
 
 def test_a_foreign_mount_over_the_extensions_is_left_alone(namespace: Path) -> None:
-    from extension_runtime import syscalls
+    from extension_runtime.kernel import syscalls
 
     root = pair(namespace)
     root.merge()

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from extension_generator.errors import ExtensionError
-from extension_runtime import syscalls
+from extension_manifests.errors import ExtensionError
+from extension_runtime.kernel import syscalls
 from roots import Root
 
 MODES = ("auto", "read-only", "ephemeral", "persistent")

@@ -7,20 +7,20 @@ import re
 from pathlib import Path
 
 import pytest
-from extension_generator.errors import Diagnostic, ManifestError
-from extension_generator.unitfile import parse
-from extension_runtime import action, actions
-from extension_runtime.action import Action
-from extension_runtime.actions import Triggered
-from extension_runtime.changes import Changed
-from extension_runtime.commands import Completed
+from extension_manifests.errors import Diagnostic, ManifestError
+from extension_manifests.unitfile import parse
+from extension_runtime.layers.compare import Changed
+from extension_runtime.pid1.commands import Completed
+from extension_runtime.react import actionfile, trigger
+from extension_runtime.react.actionfile import Action
+from extension_runtime.react.trigger import Triggered
 
 SHIPPED = Path(__file__).resolve().parents[2] / "actions"
 
 
 def read(text: str) -> Action:
     warnings: list[Diagnostic] = []
-    found = action.build("demo", "/d/demo.action", parse(text, "/d/demo.action"), warnings)
+    found = actionfile.build("demo", "/d/demo.action", parse(text, "/d/demo.action"), warnings)
     assert warnings == []
     return found
 
@@ -89,7 +89,7 @@ def test_wrong_values(text: str, message: str) -> None:
 def test_unknown_keys_warn() -> None:
     warnings: list[Diagnostic] = []
     entries = parse("[Trigger]\nPath=/x\nBogus=1\n[Action]\nExec=/x\n", "/p")
-    action.build("demo", "/p", entries, warnings)
+    actionfile.build("demo", "/p", entries, warnings)
     assert [str(item) for item in warnings] == [
         "/p:3: [Trigger] Bogus= is not known and ignored; see ACTIONS in extension(5)"
     ]
@@ -109,7 +109,7 @@ def test_unknown_keys_warn() -> None:
     ],
 )
 def test_globs(glob: str, matching: list[str], others: list[str]) -> None:
-    expression = re.compile(action.pattern(glob))
+    expression = re.compile(actionfile.pattern(glob))
     assert [path for path in matching + others if expression.fullmatch(path)] == matching
 
 
@@ -118,17 +118,17 @@ def test_globs(glob: str, matching: list[str], others: list[str]) -> None:
     [("/usr/lib/*.so", "/usr/lib"), ("/etc/a/", "/etc/a"), ("/etc/fstab", "/etc/fstab"), ("/usr/li?/x", "/usr")],
 )
 def test_fixed_part(glob: str, fixed: str) -> None:
-    assert action.fixed_part(glob) == fixed
+    assert actionfile.fixed_part(glob) == fixed
 
 
 def test_one_run_however_many_files() -> None:
     one = read("[Trigger]\nPath=/usr/a/\nOn=refresh\n[Action]\nExec=/x\n")
-    found = actions.triggered([one], changed("/usr/a/1", "/usr/b", "/usr/a/2"), "refresh")
+    found = trigger.triggered([one], changed("/usr/a/1", "/usr/b", "/usr/a/2"), "refresh")
     assert [item.paths for item in found] == [["/usr/a/1", "/usr/a/2"]]
     assert found[0].describe() == "run the action demo for /usr/a/1 and 1 more"
-    assert len(actions.triggered([one], changed("/usr/a/1"), "rollback")) == 1
-    assert actions.triggered([one], changed("/usr/a/1"), "merge") == []
-    assert actions.triggered([one], changed("/usr/a/1"), "refresh", boot=True) == []
+    assert len(trigger.triggered([one], changed("/usr/a/1"), "rollback")) == 1
+    assert trigger.triggered([one], changed("/usr/a/1"), "merge") == []
+    assert trigger.triggered([one], changed("/usr/a/1"), "refresh", boot=True) == []
 
 
 class Recorder:
@@ -143,22 +143,22 @@ class Recorder:
 def test_runs_with_the_paths_that_exist_appended_and_all_on_standard_input() -> None:
     run = Recorder()
     item = Triggered(read("[Trigger]\nPath=/a/\n[Action]\nExec=/x -y\nAppend=existing\n"), ["/a/1", "/a/2"])
-    assert actions.execute(item, run, exists=lambda path: path != "/a/2") == ""
+    assert trigger.execute(item, run, exists=lambda path: path != "/a/2") == ""
     assert run.calls == [(["/x", "-y", "/a/1"], "/a/1\n/a/2\n")]
 
 
 def test_nothing_exists_any_more() -> None:
     run = Recorder()
     item = Triggered(read("[Trigger]\nPath=/a/\n[Action]\nExec=/x -y\nAppend=existing\n"), ["/a/1"])
-    assert actions.execute(item, run, exists=lambda _path: False) == ""
+    assert trigger.execute(item, run, exists=lambda _path: False) == ""
     assert run.calls == []
 
 
 def test_left_out_for_a_tool_in_silence_and_for_a_read_only_place_with_a_word() -> None:
     run = Recorder()
     item = Triggered(read(FULL), ["/etc/a/x"])
-    assert actions.execute(item, run, exists=lambda path: path != "/usr/bin/tool") == ""
-    said = actions.execute(item, run, exists=lambda _path: True, writable=lambda _path: False)
+    assert trigger.execute(item, run, exists=lambda path: path != "/usr/bin/tool") == ""
+    said = trigger.execute(item, run, exists=lambda _path: True, writable=lambda _path: False)
     assert said == "demo: left out, /etc cannot be written; /usr/bin/tool --flag two words %n was not run"
     assert run.calls == []
 
@@ -175,7 +175,7 @@ def test_precedence_masks_and_one_broken_file(tmp_path: Path) -> None:
     (local / "replaced.action").write_text("[Trigger]\nPath=/x\n[Action]\nExec=/local\n")
     (local / "late.action.d").mkdir()
     (local / "late.action.d" / "10.conf").write_text("[Action]\nExec=/dropin\n")
-    found, diagnostics = action.load(str(tmp_path))
+    found, diagnostics = actionfile.load(str(tmp_path))
     assert [item.name for item in found] == ["a", "b", "late", "replaced"]
     assert [item.exec[0] for item in found] == ["/vendor", "/vendor", "/dropin", "/local"]
     assert [str(item) for item in diagnostics] == [
@@ -186,7 +186,7 @@ def test_precedence_masks_and_one_broken_file(tmp_path: Path) -> None:
 def test_shipped_actions_are_right() -> None:
     diagnostics: list[Diagnostic] = []
     for file in sorted(SHIPPED.iterdir()):
-        action.build(file.stem, str(file), parse(file.read_text(), str(file)), diagnostics)
+        actionfile.build(file.stem, str(file), parse(file.read_text(), str(file)), diagnostics)
     assert diagnostics == []
     assert {file.suffix for file in SHIPPED.iterdir()} == {".action"}
 
@@ -219,6 +219,6 @@ def test_shipped_actions_are_right() -> None:
 def test_what_triggers_the_shipped_actions(path: str, names: list[str]) -> None:
     found = []
     for file in SHIPPED.iterdir():
-        found.append(action.build(file.stem, str(file), parse(file.read_text(), str(file)), []))
+        found.append(actionfile.build(file.stem, str(file), parse(file.read_text(), str(file)), []))
     found.sort(key=lambda item: (item.order, item.name))
-    assert [item.action.name for item in actions.triggered(found, changed(path), "refresh")] == names
+    assert [item.action.name for item in trigger.triggered(found, changed(path), "refresh")] == names

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from extension_runtime import changes
-from extension_runtime.changes import Layer, Source
-from extension_runtime.listing import Entry, Folder
+from extension_runtime.layers import compare
+from extension_runtime.layers.compare import Layer, Source
+from extension_runtime.layers.listing import Entry, Folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -107,7 +107,7 @@ def test_equals_a_walk_of_both_merged_trees(pool: list[Tree], data: st.DataObjec
     base = data.draw(trees)
     bottom = Source("", Fake(base))
     old, new = data.draw(pick), data.draw(pick)
-    found = changes.compare([bottom, *(pool_sources[i] for i in old)], [bottom, *(pool_sources[i] for i in new)], "usr")
+    found = compare.compare([bottom, *(pool_sources[i] for i in old)], [bottom, *(pool_sources[i] for i in new)], "usr")
     expected = brute([base, *(pool[i] for i in old)], [base, *(pool[i] for i in new)])
     assert {change.path: change.kind for change in found} == expected
     assert [change.path for change in found] == sorted(expected)
@@ -120,7 +120,7 @@ def test_walks_only_what_changed_layers_hold() -> None:
     stays = Fake({"big": (False, {"other": "1"})})
     comes = Fake({"lib": (False, {"z": "1"})})
     kept = [Source("", base), Source("stays", stays)]
-    found = changes.compare(kept, [*kept, Source("comes", comes)], "usr")
+    found = compare.compare(kept, [*kept, Source("comes", comes)], "usr")
     assert [(c.path, c.kind, c.extension) for c in found] == [("/usr/lib/z", "added", "comes")]
     assert "big" not in base.asked + stays.asked
 
@@ -137,10 +137,10 @@ def test_walks_only_what_changed_layers_hold() -> None:
 )
 def test_names_who_hides(above: Tree, expected: dict[str, str]) -> None:
     base = Source("", Fake({"d": (False, {"x": "1", "y": "1"})}))
-    found = changes.compare([base], [base, Source("e", Fake(above))], "usr")
+    found = compare.compare([base], [base, Source("e", Fake(above))], "usr")
     assert {c.path: c.kind for c in found} == expected
     assert {c.extension for c in found} <= {"e"}
-    back = changes.compare([base, Source("e", Fake(above))], [base], "usr")
+    back = compare.compare([base, Source("e", Fake(above))], [base], "usr")
     other = {"removed": "added", "modified": "modified"}
     assert {c.path: c.kind for c in back} == {path: other[kind] for path, kind in expected.items()}
     assert {c.extension for c in back} <= {"e"}
@@ -150,7 +150,7 @@ def test_within_looks_nowhere_else() -> None:
     layer = Fake(
         {"lib": (False, {"units": (False, {"a": "1"}), "big": (False, {"b": "1"})}), "bin": (False, {"c": "1"})}
     )
-    found = changes.compare([], [Source("e", layer)], "usr", ("/usr/lib/units",))
+    found = compare.compare([], [Source("e", layer)], "usr", ("/usr/lib/units",))
     assert [c.path for c in found] == ["/usr/lib", "/usr/lib/units", "/usr/lib/units/a"]
     assert "bin" not in layer.asked and "lib/big" not in layer.asked
 
@@ -165,7 +165,7 @@ def test_reads_directories(tmp_path: Path) -> None:
         os.utime(tmp_path / layer / "d" / "f", (when, when))
 
     def kinds(old: str, new: str) -> dict[str, str]:
-        found = changes.diff([Layer("e", str(tmp_path / old))], [Layer("e", str(tmp_path / new))], None, "opt")
+        found = compare.diff([Layer("e", str(tmp_path / old))], [Layer("e", str(tmp_path / new))], None, "opt")
         return {c.path: c.kind for c in found}
 
     assert kinds("one", "one") == {}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from extension_runtime import cli
+from extension_runtime.cli import main
 
 Check = Callable[..., tuple[int, list[str]]]
 
@@ -19,7 +19,7 @@ def check(capsys: pytest.CaptureFixture[str]) -> Check:
     """Run `extensionctl check ARGUMENTS`; exit status and lines."""
 
     def run(*arguments: object) -> tuple[int, list[str]]:
-        status = cli.main(["check", "--no-legend", *map(str, arguments)])
+        status = main.main(["check", "--no-legend", *map(str, arguments)])
         return status, capsys.readouterr().out.splitlines()
 
     return run
@@ -39,7 +39,7 @@ def image(path: Path, release: str, folder: str = "usr/lib") -> Path:
 def test_a_good_manifest_has_no_mistakes(tmp_path: Path, check: Check, capsys: pytest.CaptureFixture[str]) -> None:
     file = put(tmp_path / "a.extension", "[Unit]\nConditionHost=x\n[Extension]\nImage=b\n")
     assert check(file) == (0, [])
-    assert cli.main(["check", str(file)]) == 0
+    assert main.main(["check", str(file)]) == 0
     assert capsys.readouterr().out == "No mistakes found.\n"
 
 
@@ -187,6 +187,6 @@ def test_everything_below_a_root(tmp_path: Path, check: Check, capsys: pytest.Ca
         "/usr/lib/extensions.d/z.action:3:",
     ]
     assert any("warning" in line and "b" in line and "c" in line for line in lines)
-    cli.main(["check", f"--root={tmp_path}", "--json=short"])
+    main.main(["check", f"--root={tmp_path}", "--json=short"])
     found = json.loads(capsys.readouterr().out)
     assert set(found[0]) == {"path", "line", "severity", "message"}

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import extension_runtime
+import extension_runtime.merge
 import pytest
-from extension_runtime import cli, commands, record, state
+from extension_runtime.cli import main
+from extension_runtime.image import record
+from extension_runtime.merge import state
 from extension_runtime.paths import Places
-from extension_runtime.verbs import pid1
+from extension_runtime.pid1 import commands, queries
 from pytest_mock import MockerFixture
 
 TOP = Path(__file__).resolve().parents[2]
@@ -75,7 +77,7 @@ def listed(root: Root, capsys: pytest.CaptureFixture[str]) -> Callable[[], dict[
     """`extensionctl list --json=short` by name."""
 
     def run() -> dict[str, dict[str, Any]]:
-        assert cli.main(["list", f"--root={root.path}", "--json=short"]) == 0
+        assert main.main(["list", f"--root={root.path}", "--json=short"]) == 0
         entries = json.loads(capsys.readouterr().out)
         assert all(list(entry) == FIELDS for entry in entries)
         assert all(entry["reason"] or entry["state"] == "merged" for entry in entries)
@@ -88,25 +90,25 @@ def listed(root: Root, capsys: pytest.CaptureFixture[str]) -> Callable[[], dict[
 
 
 def test_without_a_verb_it_is_status() -> None:
-    assert cli.parse([]).verb == "status"
-    assert cli.parse(["--json=short"]).json == "short"
+    assert main.parse([]).verb == "status"
+    assert main.parse(["--json=short"]).json == "short"
 
 
 @pytest.mark.parametrize("argv", [["--json=short", "list"], ["list", "--json=short"], ["list", "--json", "short"]])
 def test_common_options_before_and_after_the_verb(argv: list[str]) -> None:
-    assert cli.parse(argv).json == "short"
+    assert main.parse(argv).json == "short"
 
 
 def test_an_option_before_the_verb_is_not_undone_after_it() -> None:
-    options = cli.parse(["--no-pager", "--no-legend", "list", "--json=off"])
+    options = main.parse(["--no-pager", "--no-legend", "list", "--json=off"])
     assert (options.pager, options.legend, options.json) == (False, False, "off")
 
 
 def test_root_is_absolute_and_the_running_system_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.parse(["list", "--root=."]).root == str(tmp_path)
-    assert cli.parse(["list", "--root=/"]).root == ""
-    assert cli.parse(["list"]).root == ""
+    assert main.parse(["list", "--root=."]).root == str(tmp_path)
+    assert main.parse(["list", "--root=/"]).root == ""
+    assert main.parse(["list"]).root == ""
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,7 @@ def test_root_is_absolute_and_the_running_system_is_empty(tmp_path: Path, monkey
     ],
 )
 def test_wrong_usage_is_2_and_one_line(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(argv) == 2
+    assert main.main(argv) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("extensionctl: ")
@@ -131,9 +133,9 @@ def test_wrong_usage_is_2_and_one_line(argv: list[str], capsys: pytest.CaptureFi
 
 
 def test_help_of_every_verb_is_0(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--help"]) == 0
-    for verb, _, _ in cli.VERBS:
-        assert cli.main([verb, "--help"]) == 0
+    assert main.main(["--help"]) == 0
+    for verb, _, _ in main.VERBS:
+        assert main.main([verb, "--help"]) == 0
         assert verb in capsys.readouterr().out
 
 
@@ -146,8 +148,8 @@ def test_help_of_every_verb_is_0(capsys: pytest.CaptureFixture[str]) -> None:
 def test_never_a_traceback(
     error: BaseException, status: int, mocker: MockerFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mocker.patch.object(cli, "find", side_effect=error)
-    assert cli.main(["list"]) == status
+    mocker.patch.object(main, "find", side_effect=error)
+    assert main.main(["list"]) == status
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -160,7 +162,7 @@ def test_a_closed_pipe_is_quiet(root: Root) -> None:
     done = subprocess.run(argv, stdout=write_end, stderr=subprocess.PIPE, check=False)
     os.close(write_end)
     assert done.stderr == b""
-    assert done.returncode == cli.PIPE_CLOSED
+    assert done.returncode == main.PIPE_CLOSED
 
 
 def test_a_full_disk_is_one_line(root: Root) -> None:
@@ -179,12 +181,12 @@ def test_it_runs_from_the_checkout_through_a_link_and_without_standard_output(ro
 
 
 def test_a_verb_imports_no_other_verbs() -> None:
-    script = "import sys; from extension_runtime import cli; cli.find('list'); print(*sys.modules)"
+    script = "import sys; from extension_runtime.cli import main; main.find('list'); print(*sys.modules)"
     made = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=_path())
     loaded = set(made.stdout.split())
-    assert "extension_runtime.verbs.listing" in loaded
+    assert "extension_runtime.cli.list" in loaded
     unwanted = {"check", "change", "explain", "status"}
-    assert not loaded & {f"extension_runtime.verbs.{verb}" for verb in unwanted}
+    assert not loaded & {f"extension_runtime.cli.{verb}" for verb in unwanted}
     assert not loaded & {"typing", "dataclasses", "pathlib", "logging"}
 
 
@@ -254,22 +256,22 @@ def test_the_kernel_command_line_switches_all_off(root: Root, listed: Callable[[
 
 
 def test_list_for_people(root: Root, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([f"--root={root.path}", "list"]) == 0
+    assert main.main([f"--root={root.path}", "list"]) == 0
     assert capsys.readouterr().out == "No extensions.\n"
     root.merged(one={})
     root.manifest("one")
-    assert cli.main([f"--root={root.path}", "list"]) == 0
+    assert main.main([f"--root={root.path}", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["NAME", "CLASS", "STATE", "VERSION", "HIERARCHIES", "REASON"]
     assert lines[1].split() == ["one", "sysext", "merged", "1.0", "/usr", "-"]
     assert lines[2:] == ["", "1 extension listed."]
-    assert cli.main([f"--root={root.path}", "list", "--no-legend"]) == 0
+    assert main.main([f"--root={root.path}", "list", "--no-legend"]) == 0
     assert capsys.readouterr().out == "one  sysext  merged  1.0  /usr  -\n"
 
 
 def test_a_broken_state_is_one_line(root: Root, capsys: pytest.CaptureFixture[str]) -> None:
     root.write("run/extensionctl/state.json", "{")
-    assert cli.main([f"--root={root.path}", "list"]) == 1
+    assert main.main([f"--root={root.path}", "list"]) == 1
     assert "state.json" in capsys.readouterr().err
 
 
@@ -281,7 +283,7 @@ def test_status(root: Root, capsys: pytest.CaptureFixture[str]) -> None:
     root.manifest("lost")
     root.write("etc/extensions.d/extensions.conf", "[Usr]\nMode=ephemeral\n")
     root.merged(one={}, two={"reason": "kept at 1.0"})
-    assert cli.main([f"--root={root.path}"]) == 0
+    assert main.main([f"--root={root.path}"]) == 0
     text = capsys.readouterr().out
     assert "Extensions: 2 merged, 1 failed" in text
     assert "Generation: 3" in text
@@ -289,7 +291,7 @@ def test_status(root: Root, capsys: pytest.CaptureFixture[str]) -> None:
     assert "two > one" in text
     assert "/etc: not merged (mode auto)" in text
     assert "Failed: lost: " in text
-    assert cli.main([f"--root={root.path}", "status", "--json=short"]) == 0
+    assert main.main([f"--root={root.path}", "status", "--json=short"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["hierarchies"][0]["layers"] == ["two", "one"]
     assert [entry["name"] for entry in found["failed"]] == ["lost"]
@@ -301,7 +303,7 @@ def test_explain(root: Root, capsys: pytest.CaptureFixture[str]) -> None:
     root.write("usr/lib/extensions.d/one.extension", "[Extension]\n")
     root.write("etc/extensions.d/one.extension.d/10-a.conf", "[Reload]\nRollback=no\n")
     root.image("one", "ID=fedora\n")
-    assert cli.main([f"--root={root.path}", "explain", "one.extension"]) == 0
+    assert main.main([f"--root={root.path}", "explain", "one.extension"]) == 0
     text = capsys.readouterr().out
     for said in (
         "one: skipped",
@@ -317,7 +319,7 @@ def test_explain(root: Root, capsys: pytest.CaptureFixture[str]) -> None:
         "Rollback=no",
     ):
         assert said in text, said
-    assert cli.main([f"--root={root.path}", "explain", "nobody"]) == 1
+    assert main.main([f"--root={root.path}", "explain", "nobody"]) == 1
     assert "known: one, two" in capsys.readouterr().err
 
 
@@ -337,7 +339,7 @@ class Result:
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, dict[str, Any]]]:
     """Calls of transaction.run, which ends with 3."""
     calls: list[tuple[str, str, dict[str, Any]]] = []
-    fake = types.ModuleType("extension_runtime.transaction")
+    fake = types.ModuleType("extension_runtime.merge.transaction")
 
     def run(verb: str, root: str, **arguments: Any) -> Result:
         calls.append((verb, root, arguments))
@@ -345,7 +347,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, dict[str, Any]]
 
     fake.run = run  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
-    monkeypatch.setattr(extension_runtime, "transaction", fake, raising=False)
+    monkeypatch.setattr(extension_runtime.merge, "transaction", fake, raising=False)
     monkeypatch.setattr("os.geteuid", lambda: 0)  # whoever runs the tests
     return calls
 
@@ -354,7 +356,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, dict[str, Any]]
 def test_another_root_is_changed_right_here(
     verb: str, root: Root, ran: list[tuple[str, str, dict[str, Any]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main([verb, f"--root={root.path}"]) == 3
+    assert main.main([verb, f"--root={root.path}"]) == 3
     [(called, where, arguments)] = ran
     assert (called, where, arguments["dry_run"]) == (verb, str(root.path), False)
     assert capsys.readouterr().out == "a message\n"
@@ -366,12 +368,12 @@ def test_what_was_left_out_is_told_with_the_reason(
     root.manifest("lost")
     root.manifest("old")
     root.merged(old={"reason": "kept at 1.0"})
-    assert cli.main(["refresh", f"--root={root.path}"]) == 3
+    assert main.main(["refresh", f"--root={root.path}"]) == 3
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "a message"
     assert lines[1].startswith("left out: lost: lost: no such image")
     assert lines[2] == "not updated: old: kept at 1.0"
-    assert cli.main(["refresh", f"--root={root.path}", "--json=short"]) == 3
+    assert main.main(["refresh", f"--root={root.path}", "--json=short"]) == 3
     found = json.loads(capsys.readouterr().out)
     assert (found["exit_code"], found["messages"]) == (3, ["a message"])
     assert [entry["name"] for entry in found["left_out"]] == ["lost", "old"]
@@ -382,7 +384,7 @@ def test_a_dry_run_prints_the_steps(
     ran: list[tuple[str, str, dict[str, Any]]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert cli.main(["refresh", "--dry-run", "--always", f"--root={root.path}"]) == 3
+    assert main.main(["refresh", "--dry-run", "--always", f"--root={root.path}"]) == 3
     assert ran[0][2] == {"dry_run": True, "always": True}
     assert capsys.readouterr().out == "  1. first\n  2. second\na message\n"
 
@@ -392,7 +394,7 @@ def test_plan_says_the_order_and_the_steps(
 ) -> None:
     root.manifest("a")
     root.manifest("b")
-    cli.main(["plan", f"--root={root.path}"])
+    main.main(["plan", f"--root={root.path}"])
     assert ran[0][2]["dry_run"] is True
     assert "Layers: b > a\n  1. first" in capsys.readouterr().out
 
@@ -407,7 +409,7 @@ class Pid1:
         self.log = "one line of the log\n"
         self.invocations = 0
         mocker.patch.object(commands, "run", self.run)
-        mocker.patch.object(pid1, "running", return_value=True)
+        mocker.patch.object(queries, "running", return_value=True)
         mocker.patch.object(os, "geteuid", return_value=0)
 
     def run(self, argv: list[str], **_: object) -> commands.Completed:
@@ -433,14 +435,14 @@ def systemd(mocker: MockerFixture) -> Pid1:
 
 
 def test_refresh_starts_the_unit_that_can_fail(systemd: Pid1, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["refresh"]) == 0
+    assert main.main(["refresh"]) == 0
     assert systemd.jobs() == ["start -- extensions-refresh.service"]
     assert capsys.readouterr().out == "one line of the log\n"
 
 
 def test_refresh_does_not_just_join_one_that_may_have_looked_before(systemd: Pid1) -> None:
     systemd.properties["ActiveState"] = "activating"
-    assert cli.main(["refresh"]) == 0
+    assert main.main(["refresh"]) == 0
     assert systemd.jobs() == ["start -- extensions-refresh.service"] * 2
 
 
@@ -450,32 +452,32 @@ def test_a_failed_refresh_returns_what_its_process_did(
 ) -> None:
     systemd.returncode = 1
     systemd.properties |= {"ExecMainStatus": status, "Result": "exit-code"}
-    assert cli.main(["refresh"]) == expected
+    assert main.main(["refresh"]) == expected
     said = capsys.readouterr().out
     assert "one line of the log\n" in said
     assert ("systemctl status extensions-refresh.service" in said) is (expected == 1)
 
 
 def test_merge_and_unmerge_are_a_unit_too(systemd: Pid1, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["merge"]) == 0
+    assert main.main(["merge"]) == 0
     systemd.properties["ActiveState"] = "active"
-    assert cli.main(["unmerge"]) == 0
+    assert main.main(["unmerge"]) == 0
     assert systemd.jobs() == ["start -- extensions-merge.service", "stop -- extensions-merge.service"]
-    assert cli.main(["merge"]) == 0
+    assert main.main(["merge"]) == 0
     assert len(systemd.jobs()) == 2
     assert "already merged" in capsys.readouterr().out
 
 
 def test_a_stop_that_fails_is_told_though_systemctl_does_not(systemd: Pid1) -> None:
     systemd.properties |= {"ActiveState": "active", "Result": "exit-code"}
-    assert cli.main(["unmerge"]) == 1
+    assert main.main(["unmerge"]) == 1
 
 
 def test_what_no_unit_stands_for_runs_in_a_transient_one(systemd: Pid1) -> None:
-    assert cli.main(["rollback"]) == 0
-    assert cli.main(["refresh", "--always"]) == 0
+    assert main.main(["rollback"]) == 0
+    assert main.main(["refresh", "--always"]) == 0
     # Merged by a refresh, with the unit of the merge not active.
-    assert cli.main(["unmerge"]) == 0
+    assert main.main(["unmerge"]) == 0
     transient = [argv for argv in systemd.calls if argv[0] == "systemd-run"]
     helper = str(TOP / "helpers/extensions-merge")
     arguments = [argv[argv.index("--") + 1 :] for argv in transient]
@@ -485,11 +487,11 @@ def test_what_no_unit_stands_for_runs_in_a_transient_one(systemd: Pid1) -> None:
 def test_a_change_needs_root_and_systemd(
     systemd: Pid1, mocker: MockerFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mocker.patch.object(pid1, "running", return_value=False)
-    assert cli.main(["refresh"]) == 1
+    mocker.patch.object(queries, "running", return_value=False)
+    assert main.main(["refresh"]) == 1
     assert "--root=DIR" in capsys.readouterr().err
     mocker.patch.object(os, "geteuid", return_value=1000)
-    assert cli.main(["refresh"]) == 1
+    assert main.main(["refresh"]) == 1
     assert "needs root" in capsys.readouterr().err
     assert systemd.jobs() == []
 
@@ -497,13 +499,13 @@ def test_a_change_needs_root_and_systemd(
 def test_a_unit_that_is_not_installed_is_told(systemd: Pid1, capsys: pytest.CaptureFixture[str]) -> None:
     systemd.properties["LoadState"] = "not-found"
     systemd.returncode = 5
-    assert cli.main(["merge"]) == 1
+    assert main.main(["merge"]) == 1
     assert "make install" in capsys.readouterr().err
 
 
 def test_a_refresh_works_while_pid_1_has_lost_its_unit(systemd: Pid1) -> None:
     systemd.properties["LoadState"] = "not-found"
-    assert cli.main(["refresh"]) == 0
+    assert main.main(["refresh"]) == 0
     [command] = [argv for argv in systemd.calls if argv[0] == "systemd-run"]
     assert command[-1] == "refresh"
 
@@ -512,7 +514,7 @@ def test_a_refresh_works_while_pid_1_has_lost_its_unit(systemd: Pid1) -> None:
 
 
 def test_object_path() -> None:
-    assert pid1.object_path("run-extension-a.b_c.mount") == (
+    assert queries.object_path("run-extension-a.b_c.mount") == (
         "/org/freedesktop/systemd1/unit/run_2dextension_2da_2eb_5fc_2emount"
     )
 
@@ -525,7 +527,7 @@ def test_conditions_are_told_as_written(mocker: MockerFixture) -> None:
     ]
     answer = commands.Completed(0, json.dumps({"type": "a(sbbsi)", "data": data}), "")
     mocker.patch.object(commands, "run", return_value=answer)
-    assert pid1.conditions("a.mount") == [
+    assert queries.conditions("a.mount") == [
         ("ConditionPathExists=!/etc/off", "not met"),
         ("ConditionUser=|root", "met"),
         ("ConditionHost=x", "not looked at"),
@@ -538,9 +540,9 @@ def test_history_is_a_table_with_the_reasons(root: Root, capsys: pytest.CaptureF
     merge = json.loads(path.read_text())
     entry = {"verb": "refresh", "result": "rolled-back", "reason": "web.service: failed", "when": 0, "generation": 3}
     path.write_text(json.dumps({**merge, "history": [entry]}))
-    assert cli.main(["history", f"--root={root.path}"]) == 0
+    assert main.main(["history", f"--root={root.path}"]) == 0
     heading, row = capsys.readouterr().out.splitlines()
     assert heading.split() == ["WHEN", "GENERATION", "VERB", "RESULT", "REASON"]
     assert row.endswith("3           refresh  rolled-back  web.service: failed")
-    assert cli.main(["history", "--json=short", f"--root={root.path}"]) == 0
+    assert main.main(["history", "--json=short", f"--root={root.path}"]) == 0
     assert json.loads(capsys.readouterr().out) == [entry]

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import pytest
-from extension_generator import escape
+from extension_manifests import escape
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
-from extension_runtime import formats
-from extension_runtime.beneath import ImageError
+from extension_runtime.image import formats
+from extension_runtime.kernel.chase import ImageError
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from extension_generator.escape import decode, option
+from extension_manifests.escape import decode, option
 from requirements import require_root, require_tool
 
 TOP = Path(__file__).resolve().parents[2]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from extension_runtime import health
+from extension_runtime.react import health
 from fake_systemd import FakeSystemd
 
 GOOD = {"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "Type": "notify", "InvocationID": "1"}

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from extension_runtime import host
-from extension_runtime.beneath import ImageError
+from extension_runtime.image import host
+from extension_runtime.kernel.chase import ImageError
 
 
 @pytest.fixture

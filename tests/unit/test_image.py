@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from extension_runtime import host, image, record
-from extension_runtime.beneath import ImageError
+from extension_runtime.image import find, host, record
+from extension_runtime.kernel.chase import ImageError
 
 SYSEXT = ("sysext",)
 NATIVE = host.architecture()
@@ -25,7 +25,7 @@ def put(root: Path, *paths: str) -> None:
 
 
 def found(root: Path, name: str, classes: tuple[str, ...] = SYSEXT) -> tuple[str, str, str, str]:
-    with image.find(str(root), name, classes) as picked:
+    with find.find(str(root), name, classes) as picked:
         there = os.fstat(picked.fd)
         assert there.st_ino == os.stat(os.path.realpath(f"{root}{picked.path}")).st_ino
         return picked.path, picked.kind, picked.name, picked.version
@@ -73,7 +73,7 @@ def test_forms(tmp_path: Path, paths: list[str], expected: tuple[str, str, str, 
 def test_places_of_classes(tmp_path: Path) -> None:
     put(tmp_path, "usr/lib/confexts/foo/")
     with pytest.raises(ImageError, match="no such image"):
-        image.find(str(tmp_path), "foo", SYSEXT)
+        find.find(str(tmp_path), "foo", SYSEXT)
     for place in ("/usr/lib/confexts", "/usr/local/lib/confexts", "/var/lib/confexts", "/run/confexts"):
         if place != "/usr/lib/confexts":
             put(tmp_path, f"{place[1:]}/foo/")
@@ -117,14 +117,14 @@ def test_refused(tmp_path: Path, name: str, text: str) -> None:
     put(tmp_path, "srv/file", "srv/file.v", "srv/v.v/other/")
     os.mkfifo(tmp_path / "srv/fifo")
     with pytest.raises(ImageError, match=text) as raised:
-        image.find(str(tmp_path), name, SYSEXT)
+        find.find(str(tmp_path), name, SYSEXT)
     assert str(raised.value).isprintable()
 
 
 def test_every_place_is_named(tmp_path: Path) -> None:
     put(tmp_path, "etc/extensions/foo", "run/extensions/foo.raw/", "var/lib/extensions/foo.v/foo_1_alpha/")
     with pytest.raises(ImageError) as raised:
-        image.find(str(tmp_path), "foo", SYSEXT)
+        find.find(str(tmp_path), "foo", SYSEXT)
     text = str(raised.value)
     for part in (
         "foo.raw.v/ in /etc/extensions, /run/extensions, /var/lib/extensions",
@@ -138,8 +138,8 @@ def test_every_place_is_named(tmp_path: Path) -> None:
 def test_an_empty_directory_masks(tmp_path: Path) -> None:
     put(tmp_path, "var/lib/extensions/foo/", "run/extensions/foo.raw")
     (tmp_path / "etc/extensions/foo").mkdir(parents=True)
-    with pytest.raises(image.MaskedError, match="/etc/extensions/foo: is an empty directory"):
-        image.find(str(tmp_path), "foo", SYSEXT)
+    with pytest.raises(find.MaskedError, match="/etc/extensions/foo: is an empty directory"):
+        find.find(str(tmp_path), "foo", SYSEXT)
 
 
 def test_a_link_to_dev_null_does_not_mask(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_link_to_dev_null_does_not_mask(tmp_path: Path) -> None:
         (tmp_path / "var/lib/extensions/foo/usr").rmdir()
         (tmp_path / "var/lib/extensions/foo").rmdir()
         with pytest.raises(ImageError, match=r"foo.raw: is /dev/null; to mask an image, make an empty directory foo"):
-            image.find(str(tmp_path), "foo", SYSEXT)
+            find.find(str(tmp_path), "foo", SYSEXT)
 
 
 @pytest.mark.parametrize("name", ["foo", "foo.raw", "foo.v"])
@@ -159,7 +159,7 @@ def test_a_link_to_nothing_is_an_error(tmp_path: Path, name: str) -> None:
     put(tmp_path, "var/lib/extensions/foo/", "etc/extensions/other")
     (tmp_path / "etc/extensions" / name).symlink_to("nothing")
     with pytest.raises(ImageError, match=f"/etc/extensions/{name}: is a link to a place that does not exist"):
-        image.find(str(tmp_path), "foo", SYSEXT)
+        find.find(str(tmp_path), "foo", SYSEXT)
 
 
 def test_links_stay_inside_the_root(tmp_path: Path) -> None:
@@ -169,17 +169,17 @@ def test_links_stay_inside_the_root(tmp_path: Path) -> None:
     put(root, "srv/image/", "etc/extensions/other")
     link = root / "etc/extensions/foo"
     link.symlink_to("/srv/image")
-    with image.find(str(root), "foo", SYSEXT) as picked:
+    with find.find(str(root), "foo", SYSEXT) as picked:
         assert os.fstat(picked.fd).st_ino == os.stat(root / "srv/image").st_ino
     for target in (str(outside / "image"), "../../../outside/image"):
         link.unlink()
         link.symlink_to(target)
         with pytest.raises(ImageError, match="does not exist inside the root"):
-            image.find(str(root), "foo", SYSEXT)
+            find.find(str(root), "foo", SYSEXT)
     link.unlink()
     link.symlink_to("foo")
     with pytest.raises(ImageError, match="/etc/extensions/foo: Too many levels of symbolic links"):
-        image.find(str(root), "foo", SYSEXT)
+        find.find(str(root), "foo", SYSEXT)
 
 
 def test_a_name_that_is_no_directory(tmp_path: Path) -> None:
@@ -189,23 +189,23 @@ def test_a_name_that_is_no_directory(tmp_path: Path) -> None:
 
 def test_identity(tmp_path: Path) -> None:
     put(tmp_path, "srv/a/", "srv/b.raw")
-    a, b = (image.identity(path, str(tmp_path)) for path in ("/srv/a", "/srv/b.raw"))
+    a, b = (find.identity(path, str(tmp_path)) for path in ("/srv/a", "/srv/b.raw"))
     assert a != b
-    assert a == image.identity("/srv/a", str(tmp_path)) == image.identity(f"{tmp_path}/srv/a")
-    with image.find(str(tmp_path), "/srv/a", SYSEXT) as picked:
-        assert a == image.identity(picked.fd)
+    assert a == find.identity("/srv/a", str(tmp_path)) == find.identity(f"{tmp_path}/srv/a")
+    with find.find(str(tmp_path), "/srv/a", SYSEXT) as picked:
+        assert a == find.identity(picked.fd)
     (tmp_path / "srv/new.raw").write_text("x")
     os.rename(tmp_path / "srv/new.raw", tmp_path / "srv/b.raw")
-    assert b != image.identity("/srv/b.raw", str(tmp_path))
+    assert b != find.identity("/srv/b.raw", str(tmp_path))
     releases = tmp_path / "srv/a/usr/lib/extension-release.d"
     releases.mkdir(parents=True)
     (releases / "extension-release.a").write_text("ID=a\n")
-    before = image.identity("/srv/a", str(tmp_path))
+    before = find.identity("/srv/a", str(tmp_path))
     assert before != a
     (releases / "extension-release.a").write_text("ID=b\n")
-    assert before != image.identity("/srv/a", str(tmp_path))
+    assert before != find.identity("/srv/a", str(tmp_path))
     with pytest.raises(ImageError, match="/srv/none: does not exist"):
-        image.identity("/srv/none", str(tmp_path))
+        find.identity("/srv/none", str(tmp_path))
 
 
 def test_records(tmp_path: Path) -> None:

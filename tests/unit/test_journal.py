@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from extension_runtime import journal
+from extension_runtime.pid1 import journal
 
 CATALOG = Path(__file__).resolve().parents[2] / "catalog" / "extensionctl.catalog"
 

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import pytest
-from extension_generator import keys, names, values
-from extension_generator.errors import Diagnostic, ManifestError
-from extension_generator.manifest import Manifest, build
-from extension_generator.unitfile import parse
+from extension_manifests import keys, names, values
+from extension_manifests.errors import Diagnostic, ManifestError
+from extension_manifests.manifest import Manifest, build
+from extension_manifests.unitfile import parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

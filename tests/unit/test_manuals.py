@@ -10,8 +10,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from extension_generator import keys
-from extension_runtime import action, cli
+from extension_manifests import keys
+from extension_runtime.cli import main
+from extension_runtime.react import actionfile
 
 TOP = Path(__file__).resolve().parents[2]
 MAN = TOP / "man"
@@ -85,8 +86,8 @@ def test_settings_keys() -> None:
 
 @pytest.mark.parametrize("section", ["Trigger", "Action"])
 def test_action_keys(section: str) -> None:
-    known = {key for where, key in action.LISTS if where == section}
-    known |= {key for key in action.SINGLE if (key == "Boot") is (section == "Trigger")}
+    known = {key for where, key in actionfile.LISTS if where == section}
+    known |= {key for key in actionfile.SINGLE if (key == "Boot") is (section == "Trigger")}
     assert keys_in(sections("extension.5")[f"[{section}]"]) == known
 
 
@@ -97,7 +98,7 @@ def test_shipped_actions() -> None:
 
 def verbs() -> dict[str, set[str]]:
     """Every verb of the parser with the long options that it alone has."""
-    parser = cli.build_parser()
+    parser = main.build_parser()
     action = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     return {
         verb: {option for a in sub._actions for option in a.option_strings} - COMMON

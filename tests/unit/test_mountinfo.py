@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from extension_runtime.mountinfo import Mount, Table, unescape
+from extension_runtime.kernel.mountinfo import Mount, Table, unescape
 
 TEXT = """\
 20 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw

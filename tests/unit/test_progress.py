@@ -10,8 +10,8 @@ import threading
 import time
 
 import pytest
-from extension_runtime import commands
-from extension_runtime.verbs import pid1, progress
+from extension_runtime.cli import progress
+from extension_runtime.pid1 import commands, queries
 from pytest_mock import MockerFixture
 
 DONE = commands.Completed(0, "", "")
@@ -40,8 +40,8 @@ def test_a_terminal_shows_the_status_of_the_unit_and_is_left_clean(
         looked.set()
         return {"a.service": {"StatusText": "swap /usr"}}
 
-    mocker.patch.object(pid1, "run_unit", side_effect=slow)
-    mocker.patch.object(pid1, "show", side_effect=show)
+    mocker.patch.object(queries, "run_unit", side_effect=slow)
+    mocker.patch.object(queries, "show", side_effect=show)
     controller, terminal = pty.openpty()
     with open(terminal, "w") as screen:
         monkeypatch.setattr(sys, "stderr", screen)
@@ -74,6 +74,6 @@ def test_a_terminal_is_read_to_its_end_however_it_is_cut() -> None:
 
 
 def test_without_a_terminal_nothing_is_shown(mocker: MockerFixture, capfd: pytest.CaptureFixture[str]) -> None:
-    mocker.patch.object(pid1, "run_unit", return_value=DONE)
+    mocker.patch.object(queries, "run_unit", return_value=DONE)
     assert progress.run_unit("start", "a.service") is DONE
     assert capfd.readouterr() == ("", "")

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from extension_generator.manifest import Manifest
-from extension_runtime import react
-from extension_runtime.action import Action
-from extension_runtime.commands import CommandError
-from extension_runtime.react import Change, Reaction
+from extension_manifests.manifest import Manifest
+from extension_runtime.pid1.commands import CommandError
+from extension_runtime.react import prepare
+from extension_runtime.react.actionfile import Action
+from extension_runtime.react.prepare import Change, Reaction
 from fake_systemd import FakeSystemd, layer
 from pytest_mock import MockerFixture
 
@@ -57,7 +57,7 @@ class Lab:
             changed=sorted(name for name in after.keys() & before.keys() if after[name] is not before[name]),
             release=self.release,
         )
-        return react.prepare(change, self.manifests, self.systemd, "", self.actions)
+        return prepare.prepare(change, self.manifests, self.systemd, "", self.actions)
 
     def calls(
         self, old: dict[str, Files], new: dict[str, Files], verb: str = "refresh", boot: bool = False
@@ -87,7 +87,7 @@ def test_nothing_changed_asks_nobody(lab: Lab) -> None:
 def test_with_a_root_only_the_difference_is_told(lab: Lab, tmp_path: Path) -> None:
     change = Change("merge", new={"usr": [layer(tmp_path / "l", "e", {f"{UNITS}/a.service": SERVICE})]}, added=["e"])
     lab.systemd.units = None  # type: ignore[assignment, method-assign]
-    reaction = react.prepare(change, {}, lab.systemd, "/elsewhere", [])
+    reaction = prepare.prepare(change, {}, lab.systemd, "/elsewhere", [])
     reaction.before()
     assert reaction.describe() == []
     assert f"/usr/{UNITS}/a.service" in [item.path for item in reaction.changes]
@@ -460,9 +460,9 @@ def test_a_failure_of_one_call_does_not_stop_the_others(lab: Lab) -> None:
 
 
 def test_actions_come_after_the_reload_and_before_the_services(lab: Lab, mocker: MockerFixture) -> None:
-    run = mocker.patch("extension_runtime.commands.run")
+    run = mocker.patch("extension_runtime.pid1.commands.run")
     run.side_effect = lambda argv, **_options: lab.systemd.calls.append(" ".join(argv))
-    mocker.patch("extension_runtime.actions.execute.__defaults__", (run, lambda _path: True, lambda _path: True))
+    mocker.patch("extension_runtime.react.trigger.execute.__defaults__", (run, lambda _path: True, lambda _path: True))
     action = Action("demo", "/a")
     action.paths, action.exec, action.restart = ("/usr/lib/systemd/**",), ("/bin/demo",), ("a.service",)
     lab.actions = [action]

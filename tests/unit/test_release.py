@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import pytest
-from extension_runtime import release
-from extension_runtime.beneath import ImageError
-from extension_runtime.host import Host
+from extension_runtime.image import release
+from extension_runtime.image.host import Host
+from extension_runtime.kernel.chase import ImageError
 
 DEBIAN = Host("debian", (), "12")
 UBUNTU = Host("ubuntu", ("debian", "other"), "24.04")

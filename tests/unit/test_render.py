@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from extension_generator import escape, render
-from extension_generator.errors import Diagnostic
-from extension_generator.load import Plan
-from extension_generator.manifest import Manifest
-from extension_generator.settings import Settings
+from extension_generator import render
+from extension_manifests import escape
+from extension_manifests.errors import Diagnostic
+from extension_manifests.load import Plan
+from extension_manifests.manifest import Manifest
+from extension_manifests.settings import Settings
 
 
 def plan(*manifests: Manifest, **broken: list[Diagnostic]) -> Plan:

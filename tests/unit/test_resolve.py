@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from extension_generator import resolve
-from extension_generator.errors import Diagnostic
-from extension_generator.manifest import Manifest
+from extension_manifests import resolve
+from extension_manifests.errors import Diagnostic
+from extension_manifests.manifest import Manifest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -8,8 +8,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from extension_generator import search, tree
-from extension_generator.errors import ManifestError
+from extension_manifests import chase, search
+from extension_manifests.errors import ManifestError
 from pytest_mock import MockerFixture
 from requirements import require_root
 
@@ -154,7 +154,7 @@ def make_loop(path: Path) -> None:
         (make_loop, "cannot be read: Too many levels of symbolic links"),
         (lambda path: path.write_bytes(b"[Extension]\nImage=a\0\n"), "2: holds a NUL byte; write plain text"),
         (lambda path: path.write_bytes(b"[A]\n\n\xff=1\n"), "3: is not UTF-8; save the file in that encoding"),
-        (lambda path: path.write_bytes(b"#" * (tree.SIZE_MAX + 1)),
+        (lambda path: path.write_bytes(b"#" * (chase.SIZE_MAX + 1)),
          "is larger than 1 MiB; that is no text for this program"),
     ],
 )  # fmt: skip
@@ -182,6 +182,6 @@ def test_devices_are_not_opened(tmp_path: Path) -> None:
 def test_unreadable(tmp_path: Path, mocker: MockerFixture) -> None:
     put(tmp_path, f"{ETC}/a.extension")
     # Root may read everything, so a mode would not do.
-    mocker.patch("extension_generator.tree.os.open", side_effect=PermissionError(13, "Permission denied"))
+    mocker.patch("extension_manifests.chase.os.open", side_effect=PermissionError(13, "Permission denied"))
     with pytest.raises(ManifestError, match="cannot be read: Permission denied"):
         search.texts(str(tmp_path), find(tmp_path)["a"])

@@ -6,10 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from extension_generator import settings
-from extension_generator.errors import Diagnostic
-from extension_generator.load import load
-from extension_generator.unitfile import parse
+from extension_manifests import settings
+from extension_manifests.errors import Diagnostic
+from extension_manifests.load import load
+from extension_manifests.unitfile import parse
 
 
 def build(text: str = "", cmdline: str = "") -> tuple[settings.Settings, list[str]]:

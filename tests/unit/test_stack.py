@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from extension_generator.manifest import Manifest
-from extension_generator.settings import Settings
-from extension_runtime import stack
-from extension_runtime.record import Record
-from extension_runtime.stack import KEEP, LAST_GOOD, NEW, NONE, Candidate, Choice
+from extension_manifests.manifest import Manifest
+from extension_manifests.settings import Settings
+from extension_runtime.image.record import Record
+from extension_runtime.merge import choose
+from extension_runtime.merge.choose import KEEP, LAST_GOOD, NEW, NONE, Candidate, Choice
 
 
 def manifest(name: str, *unit: tuple[str, str]) -> Manifest:
@@ -22,7 +22,7 @@ def record(name: str, state: str = "attached", reason: str = "", identity: str =
 
 def merged(name: str, identity: str = "old") -> dict[str, Any]:
     """The entry of an extension as the last merge left it."""
-    return stack.entry(manifest(name), "merged", "", record(name, identity=identity), f"/layers/1/{name}")
+    return choose.entry(manifest(name), "merged", "", record(name, identity=identity), f"/layers/1/{name}")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def merged(name: str, identity: str = "old") -> dict[str, Any]:
 def test_choice(
     found: Record | None, before: dict[str, Any] | None, source: str, state: str, left_out: bool, reason: str
 ) -> None:
-    [choice] = stack.choose([Candidate(manifest("app"), found)], {"app": before} if before else {})
+    [choice] = choose.choose([Candidate(manifest("app"), found)], {"app": before} if before else {})
     assert (choice.source, choice.entry["state"], choice.left_out) == (source, state, left_out)
     assert reason in choice.entry["reason"]
     assert bool(choice.entry["reason"]) == (bool(reason))
@@ -58,14 +58,14 @@ def test_choice(
 
 
 def test_what_pid_1_holds_back_is_skipped_for_its_reason() -> None:
-    [choice] = stack.choose([Candidate(manifest("app"), record("app"), "a condition")], {"app": merged("app")})
+    [choice] = choose.choose([Candidate(manifest("app"), record("app"), "a condition")], {"app": merged("app")})
     assert (choice.source, choice.entry["state"], choice.entry["reason"]) == (NONE, "skipped", "a condition")
     assert not choice.left_out
 
 
 def test_the_last_good_version_tells_its_own_version_and_the_new_image() -> None:
     before = {**merged("app"), "version": "1", "manifest": "/run/extensions.d/app.extension"}
-    [choice] = stack.choose([Candidate(manifest("app"), record("app", "failed", "broken"))], {"app": before})
+    [choice] = choose.choose([Candidate(manifest("app"), record("app", "failed", "broken"))], {"app": before})
     assert (choice.entry["version"], choice.entry["manifest"]) == ("1", "/etc/extensions.d/app.extension")
     assert "because of /var/lib/extensions/app: broken" in choice.entry["reason"]
     assert before["reason"] == ""
@@ -78,9 +78,9 @@ def chosen(name: str, source: str = NEW) -> Choice:
 @pytest.mark.parametrize("key", ["Requires", "Requisite", "BindsTo"])
 def test_what_needs_one_that_is_not_merged_is_left_out_and_so_on(key: str) -> None:
     manifests = [manifest("a"), manifest("b", (key, "a.extension")), manifest("c", (key, "x.service b.extension"))]
-    good = stack.without_unmet_needs(manifests, [chosen("a"), chosen("b"), chosen("c")])
+    good = choose.without_unmet_needs(manifests, [chosen("a"), chosen("b"), chosen("c")])
     assert [choice.source for choice in good] == [NEW, NEW, NEW]
-    bad = stack.without_unmet_needs(manifests, [chosen("a", NONE), chosen("b"), chosen("c")])
+    bad = choose.without_unmet_needs(manifests, [chosen("a", NONE), chosen("b"), chosen("c")])
     assert [choice.source for choice in bad] == [NONE, NONE, NONE]
     assert [choice.entry.get("reason") for choice in bad] == [
         None,
@@ -91,12 +91,12 @@ def test_what_needs_one_that_is_not_merged_is_left_out_and_so_on(key: str) -> No
 
 
 def test_wants_is_no_need() -> None:
-    [choice] = stack.without_unmet_needs([manifest("b", ("Wants", "a.extension"))], [chosen("b")])
+    [choice] = choose.without_unmet_needs([manifest("b", ("Wants", "a.extension"))], [chosen("b")])
     assert choice.source == NEW
 
 
 def test_the_last_good_one_of_a_broken_manifest_meets_a_need() -> None:
-    found = stack.without_unmet_needs(
+    found = choose.without_unmet_needs(
         [manifest("b", ("Requires", "broken.extension"))], [chosen("b"), chosen("broken", LAST_GOOD)]
     )
     assert [choice.source for choice in found] == [NEW, LAST_GOOD]
@@ -111,7 +111,7 @@ def entry_with(name: str, *hierarchies: str) -> Choice:
 
 def test_layers_keep_their_order_and_go_where_they_belong() -> None:
     choices = [entry_with("low", "usr"), entry_with("mid", "usr", "opt"), entry_with("top", "etc")]
-    found = stack.hierarchies(choices, Settings(), ("usr", "opt", "etc"))
+    found = choose.hierarchies(choices, Settings(), ("usr", "opt", "etc"))
     assert {item.name: item.layers for item in found} == {
         "usr": [("low", "/layers/2/low/usr"), ("mid", "/layers/2/mid/usr")],
         "opt": [("mid", "/layers/2/mid/opt")],
@@ -122,7 +122,7 @@ def test_layers_keep_their_order_and_go_where_they_belong() -> None:
 
 def test_what_is_not_merged_has_no_layer_and_what_is_missing_is_left_out() -> None:
     choices = [Choice("app", NONE, {"layer": "", "hierarchies": ["usr"]})]
-    found = stack.hierarchies(choices, Settings(), ("usr", "etc"))
+    found = choose.hierarchies(choices, Settings(), ("usr", "etc"))
     assert [(item.name, item.layers, item.merged) for item in found] == [("usr", [], False), ("etc", [], False)]
 
 
@@ -143,21 +143,21 @@ def test_modes_without_layers(
 ) -> None:
     settings = Settings()
     settings.etc.mode, settings.etc.import_, settings.etc.upper = mode, import_, "/up"
-    [item] = stack.hierarchies([], settings, ("etc",))
+    [item] = choose.hierarchies([], settings, ("etc",))
     assert (item.merged, item.writable, item.imported, item.spec()["upper"]) == (merged_, writable, imported, upper)
 
 
 def test_extensions_off_merges_nothing_whatever_the_mode() -> None:
     settings = Settings()
     settings.enabled, settings.etc.mode = False, "persistent"
-    [item] = stack.hierarchies([entry_with("top", "etc")], settings, ("etc",))
+    [item] = choose.hierarchies([entry_with("top", "etc")], settings, ("etc",))
     assert (item.merged, item.writable) == (False, False)
 
 
 def test_unmerged_is_the_base_alone() -> None:
     settings = Settings()
     settings.etc.mode = "persistent"
-    found = stack.unmerged(settings, ("usr", "etc"))
+    found = choose.unmerged(settings, ("usr", "etc"))
     assert [(item.name, item.layers, item.merged, item.writable) for item in found] == [
         ("usr", [], False, False),
         ("etc", [], False, False),
@@ -166,12 +166,12 @@ def test_unmerged_is_the_base_alone() -> None:
 
 def test_a_spec_tells_what_has_to_be_done_again() -> None:
     settings = Settings()
-    specs = [stack.hierarchies([], settings, ("etc",))[0].spec()]
-    specs.append(stack.hierarchies([entry_with("a", "etc")], settings, ("etc",))[0].spec())
-    specs.append(stack.hierarchies([entry_with("a", "etc"), entry_with("b", "etc")], settings, ("etc",))[0].spec())
-    specs.append(stack.hierarchies([entry_with("b", "etc"), entry_with("a", "etc")], settings, ("etc",))[0].spec())
+    specs = [choose.hierarchies([], settings, ("etc",))[0].spec()]
+    specs.append(choose.hierarchies([entry_with("a", "etc")], settings, ("etc",))[0].spec())
+    specs.append(choose.hierarchies([entry_with("a", "etc"), entry_with("b", "etc")], settings, ("etc",))[0].spec())
+    specs.append(choose.hierarchies([entry_with("b", "etc"), entry_with("a", "etc")], settings, ("etc",))[0].spec())
     settings.etc.mode = "ephemeral"
-    specs.append(stack.hierarchies([entry_with("a", "etc")], settings, ("etc",))[0].spec())
+    specs.append(choose.hierarchies([entry_with("a", "etc")], settings, ("etc",))[0].spec())
     settings.etc.import_ = True
-    specs.append(stack.hierarchies([entry_with("a", "etc")], settings, ("etc",))[0].spec())
+    specs.append(choose.hierarchies([entry_with("a", "etc")], settings, ("etc",))[0].spec())
     assert all(one != other for i, one in enumerate(specs) for other in specs[:i])

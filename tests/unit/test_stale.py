@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from extension_runtime import stale, views
+from extension_runtime.stale import search, swaps
 
 OLD = "0:45"
 TABLE = b"20 1 8:1 / / rw - ext4 /dev/sda rw\n21 20 0:50 / /usr ro - overlay extensions ro\n"
@@ -40,7 +40,7 @@ class Proc:
             (folder / "fdinfo" / str(number)).write_text(f"pos:\t0\nflags:\t0\nmnt_id:\t{mount}\n")
 
     def find(self, *changed: str, covered: dict[str, str] | None = None) -> dict[str, str]:
-        found = stale.find({OLD: "/usr"}, set(changed), covered, str(self.path))
+        found = search.find({OLD: "/usr"}, set(changed), covered, str(self.path))
         return {view.unit: view.reason for view in found}
 
 
@@ -76,7 +76,7 @@ def test_maps_of_the_base_before_the_first_merge(proc: Proc) -> None:
 def test_folders_in_the_old_tree(proc: Proc, tmp_path: Path) -> None:
     proc.add(1000, "a.service")
     number = os.stat("/").st_dev
-    found = stale.find({f"{os.major(number)}:{os.minor(number)}": "/usr"}, {"/usr/x"}, None, str(tmp_path))
+    found = search.find({f"{os.major(number)}:{os.minor(number)}": "/usr"}, {"/usr/x"}, None, str(tmp_path))
     assert [view.reason for view in found] == ["its working directory is in the old /usr"]
 
 
@@ -116,21 +116,21 @@ def test_a_process_that_ends_meanwhile(proc: Proc) -> None:
     ],
 )
 def test_unit_of_a_cgroup(cgroup: str, unit: str) -> None:
-    assert stale.unit_of(cgroup) == unit
+    assert search.unit_of(cgroup) == unit
 
 
 def test_each_swap_counts_only_what_changed_since(proc: Proc, tmp_path: Path) -> None:
     run = str(tmp_path)
-    views.record(run, {"0:45": "/usr"}, ["/usr/one"])
-    views.record(run, {"0:46": "/usr", "0:50": "/opt"}, ["/usr/two"])
+    swaps.record(run, {"0:45": "/usr"}, ["/usr/one"])
+    swaps.record(run, {"0:46": "/usr", "0:50": "/opt"}, ["/usr/two"])
     proc.add(1000, "first.service", MAPS % ("00:2d", "/two"))
     proc.add(1001, "second.service", MAPS % ("00:2e", "/one"))
     proc.add(1002, "third.service", MAPS % ("00:2e", "/two"))
-    assert [view.unit for view in views.find(run, run)] == ["first.service", "third.service"]
-    views.forget(run)
-    assert views.find(run, run) == []
+    assert [view.unit for view in swaps.find(run, run)] == ["first.service", "third.service"]
+    swaps.forget(run)
+    assert swaps.find(run, run) == []
 
 
 def test_what_is_restarted_and_what_is_not() -> None:
-    found = [stale.StaleView(unit, "why", 1) for unit in ("a.service", "dbus.service", "s.scope", "gone.service")]
-    assert views.restartable(found, {"a.service", "dbus.service", "s.scope"}) == ["a.service"]
+    found = [search.StaleView(unit, "why", 1) for unit in ("a.service", "dbus.service", "s.scope", "gone.service")]
+    assert swaps.restartable(found, {"a.service", "dbus.service", "s.scope"}) == ["a.service"]

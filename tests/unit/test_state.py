@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
-from extension_runtime import state
+from extension_runtime.merge import state
+from extension_runtime.merge.state import Lock, StateError
 from extension_runtime.paths import Places
-from extension_runtime.state import Lock, StateError
 
 
 def run(root: Path) -> Path:

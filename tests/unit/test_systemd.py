@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from extension_runtime.commands import Completed
-from extension_runtime.systemd import Systemd
+from extension_runtime.pid1.commands import Completed
+from extension_runtime.pid1.systemctl import Systemd
 
 
 class Answers:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from extension_runtime import table
+from extension_runtime.cli import table
 from hypothesis import given
 from hypothesis import strategies as st
 

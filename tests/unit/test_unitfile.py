@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
-from extension_generator.errors import ManifestError
-from extension_generator.unitfile import parse
+from extension_manifests.errors import ManifestError
+from extension_manifests.unitfile import parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import pytest
-from extension_generator.version import compare, ordered
+from extension_manifests.version import compare, ordered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from extension_runtime import vpick
+from extension_runtime.image import versions
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,7 +30,7 @@ from hypothesis import strategies as st
     ],
 )
 def test_split(filename: str, version: str, architecture: str, left: int | None, done: int | None) -> None:
-    choice = vpick.split(filename, "foo", ".raw")
+    choice = versions.split(filename, "foo", ".raw")
     assert choice is not None
     assert (choice.version, choice.architecture, choice.tries_left, choice.tries_done) == (
         version,
@@ -56,7 +56,7 @@ def test_split(filename: str, version: str, architecture: str, left: int | None,
     ],
 )
 def test_split_refuses(filename: str) -> None:
-    assert vpick.split(filename, "foo", ".raw") is None
+    assert versions.split(filename, "foo", ".raw") is None
 
 
 # what is there, in any order -> what counts on x86-64
@@ -87,12 +87,12 @@ TABLE = [
 @pytest.mark.parametrize(("names", "chosen"), TABLE)
 def test_pick(names: list[str], chosen: str | None) -> None:
     for order in (names, list(reversed(names))):
-        choice = vpick.pick(order, "foo", ".raw", "x86-64")
+        choice = versions.pick(order, "foo", ".raw", "x86-64")
         assert (choice.filename if choice else None) == chosen
 
 
 def test_directories_have_no_suffix() -> None:
-    choice = vpick.pick(["foo_1", "foo_2_x86-64", "foo_3+0"], "foo", "", "x86-64")
+    choice = versions.pick(["foo_1", "foo_2_x86-64", "foo_3+0"], "foo", "", "x86-64")
     assert choice is not None and (choice.filename, choice.version) == ("foo_2_x86-64", "2")
 
 
@@ -103,5 +103,5 @@ NAMES = st.lists(st.from_regex(r"foo_[0-9.~a]{1,4}(_x86|_x86-64|_arm64)?(\+[0-3]
 def test_the_order_of_entries_does_not_matter(names: list[str], random: object) -> None:
     shuffled = list(names)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    one, two = (vpick.pick(some, "foo", ".raw", "x86-64") for some in (names, shuffled))
+    one, two = (versions.pick(some, "foo", ".raw", "x86-64") for some in (names, shuffled))
     assert (one and one.filename) == (two and two.filename)

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from extension_generator import manifest, settings
-from extension_generator.unitfile import parse
-from extension_runtime import action, asked, attach, release, table
-from extension_runtime.changes import Layer, sources
-from extension_runtime.services import Change
-from extension_runtime.unitfiles import UnitFiles
-from extension_runtime.view import View
+from extension_manifests import manifest, settings
+from extension_manifests.unitfile import parse
+from extension_runtime.cli import table
+from extension_runtime.image import attach, release
+from extension_runtime.layers.compare import Layer, sources
+from extension_runtime.layers.tree import View
+from extension_runtime.react import actionfile, requested
+from extension_runtime.react.reaction import Change
+from extension_runtime.react.unitfiles import UnitFiles
 
 TOP = Path(__file__).resolve().parents[2]
 WORDS = {
@@ -37,7 +39,7 @@ def on_the_command_line(word: str, _path: Path) -> bool:
 
 def in_an_action(word: str, _path: Path) -> bool:
     text = f"[Trigger]\nPath=/usr/x\nBoot={word}\n[Action]\nStart=a.service\n"
-    return action.build("a", "a.action", parse(text, "a.action"), []).boot
+    return actionfile.build("a", "a.action", parse(text, "a.action"), []).boot
 
 
 def in_a_unit(word: str, path: Path) -> bool:
@@ -49,7 +51,7 @@ def in_a_unit(word: str, path: Path) -> bool:
 
 
 def in_a_release_file(word: str, _path: Path) -> bool:
-    return asked.reload_manager(Change("merge", added=["e"], release={"e": {asked.RELOAD_FIELD: word}}))
+    return requested.reload_manager(Change("merge", added=["e"], release={"e": {requested.RELOAD_FIELD: word}}))
 
 
 def in_an_attribute(word: str, _path: Path) -> bool:
@@ -80,7 +82,7 @@ def test_nothing_else_reads_them() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and node.value == "true"
     }
-    assert spelled == {"generators/extension_generator/values.py"}
+    assert spelled == {"generators/extension_manifests/values.py"}
 
 
 @pytest.mark.parametrize("classes", [("sysext",), ("confext",), ("sysext", "confext")])

@@ -19,8 +19,13 @@ from extension_runtime.paths import Places
 from inside import read, sh
 
 sys.path.insert(0, "/usr/lib/extensionctl")
-from extension_generator import load
-from extension_runtime import hierarchy, mountinfo, namespaces, spreading, stack, state, steps, transaction
+from extension_manifests import load
+from extension_runtime import steps
+from extension_runtime.kernel import mountinfo
+from extension_runtime.merge import choose, state, transaction
+from extension_runtime.merge.steps import Pin, Stage, Swap, find_places
+from extension_runtime.namespaces import spread
+from extension_runtime.namespaces import steps as spreading
 
 BOX = "/etc/box"
 PAUSE = 50000  # microseconds between the rounds of a unit
@@ -69,7 +74,7 @@ class Meter:
         self.failed: list[str] = []
         self._spread = spreading.spread
 
-    def __call__(self, *arguments: Any) -> namespaces.Spread:
+    def __call__(self, *arguments: Any) -> spread.Spread:
         begin = time.process_time()
         result = self._spread(*arguments)
         self.rows.append((result.namespaces, result.seconds, time.process_time() - begin))
@@ -87,11 +92,11 @@ class Swapper:
     def pin(self, version: str) -> None:
         """Keep what is attached now as the layers of a version."""
         for name in ("box", "boxware"):
-            hierarchy.Pin(name, f"/run/extension/{name}", f"/run/pinned/{version}/{name}").do()
+            Pin(name, f"/run/extension/{name}", f"/run/pinned/{version}/{name}").do()
 
     def swap(self, version: str) -> None:
         """What a refresh does between the images and the units."""
-        found = hierarchy.find_places(self.places)
+        found = find_places(self.places)
         for place in found.values():
             place.look()
         generation = max(place.generation for place in found.values()) + 1
@@ -102,9 +107,9 @@ class Swapper:
         stages = []
         for name, place in found.items():
             mode = getattr(self.settings, name).mode
-            wanted = stack.Hierarchy(name, mode, layers[name], "", False, True)
-            stages.append(hierarchy.Stage(self.places, place, wanted, generation))
-        swapping = [hierarchy.Swap(stage, print) for stage in stages]
+            wanted = choose.Hierarchy(name, mode, layers[name], "", False, True)
+            stages.append(Stage(self.places, place, wanted, generation))
+        swapping = [Swap(stage, print) for stage in stages]
         out = spreading.SpreadOut(found, self.places.staging, lambda _text: None)
         todo = [*stages, spreading.SpreadBack(found, self.places.staging), *swapping, out]
         steps.execute(todo, lambda _step: None, print)

@@ -8,7 +8,10 @@ from __future__ import annotations
 import sys
 
 sys.path.insert(0, "/usr/lib/extensionctl")
-from extension_runtime import mountinfo, namespaces, overlay, syscalls, transaction
+from extension_runtime.kernel import mountinfo, syscalls
+from extension_runtime.merge import transaction
+from extension_runtime.namespaces.spread import Spread, Spreader
+from extension_runtime.overlay import top as overlay
 
 _tops = overlay.tops
 
@@ -26,14 +29,14 @@ def tops(
     return _tops(table, top, target, base, own=False)
 
 
-def spread(_self: namespaces.Spreader) -> namespaces.Spread:
+def spread(_self: Spreader) -> Spread:
     """Leave it to propagation."""
-    return namespaces.Spread()
+    return Spread()
 
 
 if __name__ == "__main__":
     overlay.attach_anchor = attach
     overlay.tops = tops
-    setattr(namespaces.Spreader, "spread", spread)  # noqa: B010
-    setattr(namespaces.Spreader, "drop_copies", lambda _self, _note: None)  # noqa: B010
+    setattr(Spreader, "spread", spread)  # noqa: B010
+    setattr(Spreader, "drop_copies", lambda _self, _note: None)  # noqa: B010
     print(transaction.run(sys.argv[1], "").messages)

@@ -15,7 +15,7 @@ from typing import Any
 from inside import extensions, sh, show
 
 sys.path.insert(0, "/usr/lib/extensionctl")
-from extension_runtime import views
+from extension_runtime.stale import swaps
 
 IMAGES = "/boot-images"
 PLACES = {"tool": "/var/lib/extensions", "site": "/var/lib/extensions", "nginx-config": "/var/lib/confexts"}
@@ -49,7 +49,7 @@ def search_with_many() -> dict[str, Any]:
         cpu, wall = [], []
         for _ in range(7):
             begun = time.process_time(), time.perf_counter()
-            found = views.find("/run/extensionctl")
+            found = swaps.find("/run/extensionctl")
             cpu.append(time.process_time() - begun[0])
             wall.append(time.perf_counter() - begun[1])
         running = sum(name.isdigit() for name in os.listdir("/proc"))

@@ -1,0 +1,103 @@
+#  SPDX-License-Identifier: MIT
+"""A root's manifests and settings to a Plan: the one reading that generator and runtime share."""
+
+from __future__ import annotations
+
+import os
+
+from extension_manifests import chase, manifest, resolve, search
+from extension_manifests.errors import Diagnostic, ManifestError
+from extension_manifests.names import SUFFIX, name_problem
+from extension_manifests.settings import build, read_cmdline
+from extension_manifests.unitfile import Entry, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from extension_manifests.manifest import Manifest
+    from extension_manifests.search import Found
+    from extension_manifests.settings import Settings
+
+
+class Plan:
+    """extensions: Manifests, lowest layer first. masked: name -> path of the mask. broken: name -> its diagnostics.
+    diagnostics: all of them, in order. settings: Settings. Paths are as seen inside the root."""
+
+    __slots__ = ("broken", "diagnostics", "extensions", "masked", "settings")
+
+    def __init__(
+        self,
+        extensions: tuple[Manifest, ...],
+        masked: dict[str, str],
+        broken: dict[str, list[Diagnostic]],
+        settings: Settings,
+        diagnostics: list[Diagnostic],
+    ) -> None:
+        self.extensions = extensions
+        self.masked = masked
+        self.broken = broken
+        self.settings = settings
+        self.diagnostics = diagnostics
+
+    def names(self) -> list[str]:
+        """Every known name, sorted."""
+        return sorted({item.name for item in self.extensions} | set(self.masked) | set(self.broken))
+
+
+def load(root: str, cmdline: str | None = None) -> Plan:
+    """The Plan of what lies below `root` ("" or "/": this machine). `cmdline`: text of the kernel command line, read
+    when None. Never raises for what a file holds: that is in the diagnostics."""
+    root = root.rstrip("/")
+    if cmdline is None:
+        cmdline = read_cmdline(root, os.environ)
+    found, diagnostics = search.find(root, SUFFIX)
+    manifests: dict[str, Manifest] = {}
+    masked: dict[str, str] = {}
+    broken: dict[str, list[Diagnostic]] = {}
+    for item in found:
+        problem = name_problem(item.name)
+        if problem:
+            # Such a name is never used further: it could be a path.
+            diagnostics.append(Diagnostic(item.path, 0, problem))
+        elif item.masked:
+            masked[item.name] = item.path
+        else:
+            warnings: list[Diagnostic] = []
+            try:
+                manifests[item.name] = read(root, item, warnings)
+            except ManifestError as error:
+                broken[item.name] = [error.diagnostic]
+                diagnostics.append(error.diagnostic)
+            diagnostics += warnings
+    chosen = load_settings(root, cmdline, diagnostics)
+    ordered = resolve.order(manifests, diagnostics)
+    for name, others in resolve.unordered(manifests, diagnostics).items():
+        manifests[name].unordered = others
+    diagnostics += resolve.check(manifests, masked, set(broken))
+    return Plan(tuple(ordered), masked, broken, chosen, diagnostics)
+
+
+def read(root: str, item: Found, warnings: list[Diagnostic]) -> Manifest:
+    """The Manifest of one found file. Raises ManifestError."""
+    entries: list[Entry] = []
+    for path, text in search.texts(root, item):
+        entries += parse(text, path)
+    return manifest.build(item.name, item.path, entries, warnings)
+
+
+def load_settings(root: str, cmdline: str, diagnostics: list[Diagnostic]) -> Settings:
+    """Settings of extensions.conf, its drop-ins and the kernel command line; what is wrong goes to `diagnostics`."""
+    found, _ = search.find(root, "extensions.conf")
+    entries: list[Entry] = []
+    for item in found:
+        for part in [item, *item.dropins]:
+            if part.masked:
+                continue
+            problems: list[ManifestError] = []
+            try:
+                if part.problem:
+                    raise part.problem
+                entries += parse(chase.read_text(root, part.real, part.path), part.path, problems)
+            except ManifestError as error:
+                problems.append(error)
+            diagnostics += [problem.diagnostic for problem in problems]
+    return build(entries, cmdline, diagnostics)

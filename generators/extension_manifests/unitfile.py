@@ -1,0 +1,109 @@
+#  SPDX-License-Identifier: MIT
+"""systemd.syntax(7) to entries with line numbers, the way config_parse() of systemd's conf-parser.c reads it."""
+
+from __future__ import annotations
+
+from extension_manifests.errors import ManifestError
+
+WHITE = " \t\n\r"
+
+
+class Entry:
+    """One assignment. `line` is where its key stands; an empty value is a reset."""
+
+    __slots__ = ("key", "line", "path", "section", "value")
+
+    def __init__(self, section: str, key: str, value: str, path: str, line: int) -> None:
+        self.section = section
+        self.key = key
+        self.value = value
+        self.path = path
+        self.line = line
+
+    def __repr__(self) -> str:
+        return f"Entry([{self.section}] {self.key}={self.value} at {self.path}:{self.line})"
+
+    def error(self, message: str) -> ManifestError:
+        """A ManifestError at this assignment."""
+        return ManifestError(self.path, self.line, message)
+
+
+def parse(text: str, path: str, problems: list[ManifestError] | None = None) -> list[Entry]:
+    """The assignments of `text` in order; `path` is for messages.
+
+    Raises ManifestError at the first mistake or, given `problems`, collects them there and skips those lines."""
+    entries: list[Entry] = []
+    section = ""
+    for line, text_line in logical_lines(text):
+        stripped = text_line.strip(WHITE)
+        if not stripped:
+            continue
+        try:
+            if not stripped.isprintable():
+                reject_control(stripped, path, line)
+            if stripped[0] == "[":
+                section = header(stripped, path, line)
+            else:
+                entries.append(assignment(stripped, section, path, line))
+        except ManifestError as error:
+            if problems is None:
+                raise
+            problems.append(error)
+    return entries
+
+
+def logical_lines(text: str) -> list[tuple[int, str]]:
+    """(number, line) with comments dropped and continued lines joined by a blank; the number is the first line's."""
+    if text.startswith("\ufeff"):
+        text = text[1:]
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    out = []
+    pending = ""
+    start = 0
+    for number, line in enumerate(text.split("\n"), 1):
+        # Comments count before continuation: one between continued lines does not end them.
+        if line.lstrip(WHITE)[:1] in ("#", ";"):
+            continue
+        if not start:
+            start = number
+        if continues(line):
+            pending += line[:-1] + " "
+            continue
+        out.append((start, pending + line))
+        pending, start = "", 0
+    if start:
+        out.append((start, pending))
+    return out
+
+
+def continues(line: str) -> bool:
+    """Whether the last backslash of `line` is not itself escaped."""
+    return (len(line) - len(line.rstrip("\\"))) % 2 == 1
+
+
+def header(stripped: str, path: str, line: int) -> str:
+    if stripped[-1] != "]" or len(stripped) < 3:
+        raise ManifestError(path, line, f'"{stripped[:80]}" is no section header; write [Name]')
+    return stripped[1:-1]
+
+
+def assignment(stripped: str, section: str, path: str, line: int) -> Entry:
+    key, equals, value = stripped.partition("=")
+    key = key.rstrip(WHITE)
+    if not equals:
+        raise ManifestError(path, line, f'"{stripped[:80]}" has no "="; write Key=value, or "#" before a comment')
+    if not key:
+        raise ManifestError(path, line, 'there is no key before "="; write Key=value')
+    if not section:
+        raise ManifestError(
+            path, line, f"{key[:80]}= stands before the first section; write [Extension] or another section above it"
+        )
+    return Entry(section, key, value.lstrip(WHITE), path, line)
+
+
+def reject_control(stripped: str, path: str, line: int) -> None:
+    """Tabs and what is merely invisible may stay; control characters would reach a unit file."""
+    for char in stripped:
+        if (char < " " and char != "\t") or "\x7f" <= char < "\xa0":
+            raise ManifestError(path, line, f"the line holds the control character {char!a}; remove it")

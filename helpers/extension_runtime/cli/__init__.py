@@ -1,0 +1,2 @@
+#  SPDX-License-Identifier: MIT
+"""extensionctl(1): the command line, one module for each verb."""

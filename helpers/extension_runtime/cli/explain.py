@@ -1,0 +1,181 @@
+#  SPDX-License-Identifier: MIT
+"""extensionctl explain: everything that decided about one extension."""
+
+from __future__ import annotations
+
+import os
+
+from extension_manifests import search
+from extension_manifests.errors import ExtensionError
+from extension_manifests.escape import mount_unit, service_unit
+
+from extension_runtime.cli import status, table
+from extension_runtime.cli.facts import ROOT_ONLY, Extension, Known, gather
+from extension_runtime.cli.options import DONE, Options, note
+from extension_runtime.image import find, host, inspect
+from extension_runtime.kernel import chase
+from extension_runtime.pid1 import queries
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from extension_manifests.manifest import Manifest
+
+Facts = dict[str, list[str]]
+INDENT = 13
+
+
+def explain(options: Options) -> int:
+    """Print what decided about `options.name`.  Raises ExtensionError for an extension that nobody knows."""
+    facts = gather(options.root)
+    name = options.name.removesuffix(".extension")
+    extensions = {extension.name: extension for extension in facts.extensions()}
+    if name not in extensions:
+        names = ", ".join(extensions) or "none"
+        raise ExtensionError(f"{name} is neither merged nor is there a manifest {name}.extension; known: {names}")
+    if not facts.readable:
+        note(ROOT_ONLY)
+    extension = extensions[name]
+    found = collect(facts, extension)
+    if options.json != "off":
+        print(table.json_text({**extension.data(), "explanation": found}, options.json))
+        return DONE
+    screen = table.screen()
+    colour = table.STATE_COLOURS[extension.state]
+    lines = [f"{screen.paint('●', colour)} {name}: {screen.paint(extension.state, colour)}"]
+    for key, values in found.items():
+        lines += table.paragraph(key, values, screen, indent=INDENT)
+    table.show(lines, screen, pager=options.pager)
+    return DONE
+
+
+def collect(facts: Known, extension: Extension) -> Facts:
+    """What decided, under the words that a person reads, in the order in which it was decided."""
+    found: Facts = {"Reason": [extension.reason] if extension.reason else []}
+    found.update(_manifest_files(facts, extension.name))
+    problems = facts.plan.broken.get(extension.name, [])
+    found["Mistakes"] = [str(problem) for problem in problems]
+    manifests = [m for m in facts.plan.extensions if m.name == extension.name]
+    if manifests:
+        if not facts.root:
+            found.update(_units(facts, extension.name))
+        found.update(_image(facts, manifests[0]))
+        found.update(_layer(facts, extension))
+        found["On change"] = _reload(manifests[0])
+    return {key: values for key, values in found.items() if values}
+
+
+def _manifest_files(facts: Known, name: str) -> Facts:
+    """The file that counts, those it hides, and drop-ins."""
+    items, _ = search.find(facts.root, ".extension")
+    item = next((item for item in items if item.name == name), None)
+    if item is None:
+        return {"Manifest": ["none; it was removed after the merge"]}
+    all_of_name = [f"{directory}/{name}.extension" for directory in search.DIRECTORIES]
+    return {
+        "Manifest": [f"{item.path} (masks the name)" if item.masked else item.path],
+        "Hides": [path for path in all_of_name if path != item.path and _exists(facts.root, path)],
+        "Drop-ins": [dropin.path for dropin in item.dropins],
+    }
+
+
+def _exists(root: str, path: str) -> bool:
+    """Whether there is something called `path` inside `root`."""
+    root_fd = chase.open_root(root or "/")
+    try:
+        return chase.entry(root_fd, path) is not None
+    except OSError:
+        return False  # a loop of links on the way
+    finally:
+        os.close(root_fd)
+
+
+def _units(facts: Known, name: str) -> Facts:
+    """How PID 1 sees the extension."""
+    mount, service = mount_unit(name), service_unit(name)
+    lines = []
+    for unit in (mount, service):
+        properties = facts.units.get(unit)
+        if properties is None:
+            lines.append(f"{unit}: PID 1 cannot be asked")
+        elif properties.get("LoadState") == "not-found":
+            lines.append(f"{unit}: PID 1 does not know it; run systemctl daemon-reload")
+        else:
+            text = f"{unit}: {properties.get('ActiveState', '')} ({properties.get('SubState', '')})"
+            if properties.get("NeedDaemonReload") == "yes":
+                text += "; its file changed, run systemctl daemon-reload"
+            lines.append(text)
+    loaded = facts.units.get(mount, {}).get("LoadState") == "loaded"
+    asked = [*queries.conditions(mount), *queries.conditions(mount, "Asserts")] if loaded else []
+    return {"Units": lines, "Conditions": [f"{text}: {result}" for text, result in asked]}
+
+
+def _image(facts: Known, manifest: Manifest) -> Facts:
+    """Where the image was looked for, which version was picked, and whether it matches this system."""
+    wanted = f"{manifest.image} ({' and '.join(manifest.classes)})"
+    searched = "" if manifest.image.startswith("/") else f", looked for in {', '.join(find.places(manifest.classes))}"
+    found: Facts = {"Image": [wanted + searched]}
+    record = facts.records.get(manifest.name)
+    try:
+        with find.find(facts.root or "/", manifest.image, manifest.classes) as picked:
+            found["Picked"] = [f"{picked.path}{f', version {picked.version}' if picked.version else ''}"]
+            verdict = inspect.probe(picked, manifest.classes, facts.host)
+        seen = "matches this system" if picked.kind == "directory" else "compared with this system when it is attached"
+        found["Picked"].append(verdict.mismatch or f"{verdict.format}, {seen}")
+    except ExtensionError as error:
+        found.setdefault("Picked", []).append(str(error))
+    if record is not None:
+        text = f"{record.image} ({record.format})" if record.image else "nothing"
+        found["Attached"] = [f"{text}: {record.state}{f', {record.reason}' if record.reason else ''}"]
+    found["System"] = [describe(facts.host)]
+    return found
+
+
+def describe(system: host.Host) -> str:
+    """What release files are compared with, as os-release(5) would write it."""
+    fields = (
+        ("ID", system.id),
+        ("ID_LIKE", " ".join(system.id_like)),
+        ("VERSION_ID", system.version_id),
+        ("SYSEXT_LEVEL", system.sysext_level),
+        ("CONFEXT_LEVEL", system.confext_level),
+        ("ARCHITECTURE", system.architecture),
+        ("SCOPE", system.scope),
+    )
+    return " ".join(f"{key}={value}" for key, value in fields if value)
+
+
+def _layer(facts: Known, extension: Extension) -> Facts:
+    """Its place among the layers of each hierarchy; while it is not merged, among all manifests."""
+    if extension.state == "merged":
+        orders = {f"/{h}: ": status.layers(facts, h)[::-1] for h in extension.hierarchies}
+    else:
+        orders = {"by manifests: ": [m.name for m in facts.plan.extensions]}
+    return {
+        "Layer": [where + _place(extension.name, order) for where, order in orders.items() if extension.name in order]
+    }
+
+
+def _place(name: str, order: list[str]) -> str:
+    """Where `name` is in `order`, lowest first."""
+    place = order.index(name)
+    if len(order) == 1:
+        return "the only one"
+    below = f"on top of {order[place - 1]}" if place else "lowest"
+    above = f"below {order[place + 1]}" if place + 1 < len(order) else "topmost"
+    return f"{place + 1} of {len(order)}, {below}, {above}"
+
+
+def _reload(manifest: Manifest) -> list[str]:
+    """What is done with services, in the words of the manifest."""
+    lists = (
+        ("Start", manifest.start),
+        ("Restart", manifest.restart),
+        ("ReloadOrRestart", manifest.reload_or_restart),
+        ("Stop", manifest.stop),
+    )
+    words = [f"{key}={' '.join(units)}" for key, units in lists if units]
+    rollback = "yes" if manifest.rollback else "no"
+    return [
+        *words,
+        f"Units={manifest.units} Actions={manifest.actions} Rollback={rollback} Stale={manifest.stale}",
+    ]

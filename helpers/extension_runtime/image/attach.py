@@ -1,0 +1,287 @@
+#  SPDX-License-Identifier: MIT
+"""Attaches one image at /run/extension/NAME: finds, mounts, checks, and only then shows it.
+
+Until the last call the mount is in no namespace: whatever goes wrong, closing a descriptor undoes it all, the loop
+device with it.  Imports: os, errno, ctypes and this project only (this is a process for each image at boot).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from extension_manifests.errors import printable
+from extension_manifests.names import name_problem
+
+from extension_runtime.image import content, find, formats, host, record
+from extension_runtime.image.record import Record
+from extension_runtime.kernel import chase, loop, mountinfo, syscalls
+from extension_runtime.kernel.chase import ImageError
+from extension_runtime.paths import Places
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Besides read-only.  No journal is replayed: an image is never written to, and a broken one must not hang.
+_FLAGS = {
+    "squashfs": (),
+    "erofs": (),
+    # What the superblock asks for on errors could be a panic of the machine.
+    "ext4": (("noload", ""), ("errors", "remount-ro")),
+    "btrfs": (("rescue", "nologreplay"),),
+}
+
+
+class Request:
+    """What to attach: the extension `name`, its `image` (a name or an absolute path) and how."""
+
+    __slots__ = ("classes", "image", "mismatch", "name", "noexec", "nosuid", "root")
+
+    def __init__(
+        self,
+        root: str,
+        name: str,
+        image: str,
+        classes: Sequence[str] = ("sysext",),
+        mismatch: str = "skip",
+        noexec: bool | None = None,
+        nosuid: bool | None = None,
+    ) -> None:
+        self.root = root
+        self.name = name
+        self.image = image
+        self.classes = tuple(classes)
+        self.mismatch = mismatch  # "skip" or "fail"
+        # None: as manifests have it by default
+        harmless = tuple(classes) == ("confext",)
+        self.noexec = harmless if noexec is None else noexec
+        self.nosuid = harmless if nosuid is None else nosuid
+
+
+def attach(request: Request) -> Record:
+    """Attach an image; whatever was attached for this extension before is detached.
+
+    Returns what became of it, which is also written down for `records`.  An image that is not made for this host
+    leaves an empty directory attached with Mismatch=skip (PID 1 wants to see a mount), nothing with Mismatch=fail.
+    Raises ImageError only when even that cannot be done: a bad name, or no place for the mount or the record.
+    """
+    places = Places(request.root)
+    target = _place(places, request.name)
+    became = Record(request.name, "attached", image=printable(request.image), classes=list(request.classes))
+    tree = -1
+    try:
+        tree = _prepare(request, became)
+    except ImageError as error:
+        became.state = "skipped" if _skips(error, request) else "failed"
+        became.reason = str(error)
+    except OSError as error:  # such as an unreadable directory on a damaged disk
+        became.state = "failed"
+        became.reason = printable(f"{error.filename or became.image}: {_text(error)}")
+    try:
+        _detach(target)
+        if became.state == "skipped":
+            tree = _nothing()
+        if tree >= 0:
+            syscalls.move_mount(tree, target)
+        record.write(places.attached, became)
+    except (OSError, ImageError) as error:
+        _detach(target)
+        became.state = "failed"
+        became.reason = str(error) if isinstance(error, ImageError) else printable(f"{target}: {_text(error)}")
+        record.write(places.attached, became)
+    finally:
+        if tree >= 0:
+            os.close(tree)
+    return became
+
+
+def renew(request: Request) -> bool:
+    """Put another image in the place of the one that is attached, which is gone in no instant.
+
+    False, with nothing changed, when the image cannot be attached or the kernel cannot do this (before 6.5).
+    """
+    places = Places(request.root)
+    target = _place(places, request.name)
+    became = Record(request.name, "attached", image=printable(request.image), classes=list(request.classes))
+    try:
+        tree = _prepare(request, became)
+    except (ImageError, OSError):
+        return False
+    try:
+        syscalls.move_mount(tree, target, syscalls.MOVE_MOUNT_BENEATH)
+        syscalls.umount(target, syscalls.MNT_DETACH)
+    except OSError:
+        return False
+    finally:
+        os.close(tree)
+    record.write(places.attached, became)
+    return True
+
+
+def fail(places: Places, name: str, reason: str) -> Record:
+    """Write down that extension `name` failed before its image was looked for; nothing of it stays attached."""
+    _detach(_place(places, name))
+    became = Record(name, "failed", printable(reason))
+    record.write(places.attached, became)
+    return became
+
+
+def detach(places: Places, name: str) -> None:
+    """Take off what is attached for extension `name` and forget it; a merge that uses it keeps its own copy."""
+    target = _place(places, name)
+    _detach(target)
+    record.remove(places.attached, name)
+    try:
+        os.rmdir(target)
+    except OSError:
+        pass
+
+
+def records(places: Places) -> dict[str, Record]:
+    """What became of each image, by extension; what was attached and is no longer mounted is left out."""
+    found = record.read_all(places.attached)
+    # Not os.path.ismount(): that does not know a bind within one file system.
+    mounted = {mount.path for mount in mountinfo.read().mounts.values()}
+    return {
+        name: became
+        for name, became in found.items()
+        if became.state == "failed" or f"{places.extension}/{name}" in mounted
+    }
+
+
+def _skips(error: ImageError, request: Request) -> bool:
+    # A mask is what somebody asked for, whatever the manifest says about a mismatch.
+    mismatch = isinstance(error, content.MismatchError) and request.mismatch == "skip"
+    return mismatch or isinstance(error, find.MaskedError)
+
+
+def _prepare(request: Request, became: Record) -> int:
+    """Return a detached mount of the image, checked; fills in `became` as far as it gets.  Raises ImageError."""
+    with find.find(request.root or "/", request.image, request.classes) as picked:
+        shown = printable(picked.path)
+        became.image, became.version = shown, printable(picked.version)
+        attributes = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NODEV
+        attributes |= syscalls.MOUNT_ATTR_NOSUID if request.nosuid else 0
+        attributes |= syscalls.MOUNT_ATTR_NOEXEC if request.noexec else 0
+        became.identity = find.identity(picked.fd)
+        try:
+            if picked.kind == "directory":
+                became.format = "directory"
+                tree = _clone(picked.fd, attributes)
+            else:
+                became.format, tree = mount_raw(picked.fd, attributes, shown)
+        except OSError as error:
+            raise ImageError(printable(f"{shown}: cannot be mounted: {_text(error)}")) from None
+        try:
+            _check(tree, request, picked.name, became, shown)
+        except BaseException:
+            os.close(tree)
+            raise
+    return tree
+
+
+def _check(tree: int, request: Request, image_name: str, became: Record, shown: str) -> None:
+    became.hierarchies = content.hierarchies(tree, request.classes, shown)
+    content.refuse_forbidden(tree, request.classes, shown)
+    this = host.read(request.root or "/")
+    for class_ in request.classes:
+        data = content.read_release(tree, class_, image_name, shown)
+        content.require_match(data, this, class_, shown)
+        became.version = became.version or printable(data.get("IMAGE_VERSION", ""))
+
+
+def _clone(directory: int, attributes: int) -> int:
+    """A detached mount of a directory, of itself only; private, so that nothing that is mounted later gets into it."""
+    tree = syscalls.open_tree("", dir_fd=directory)
+    try:
+        syscalls.mount_setattr(tree, attr_set=attributes, propagation=syscalls.MS_PRIVATE)
+    except OSError:
+        os.close(tree)
+        raise
+    return tree
+
+
+def mount_raw(image_fd: int, attributes: int, shown: str) -> tuple[str, int]:
+    """The name of the file system in the raw image `image_fd` (O_PATH) and a detached mount of it."""
+    readable = chase.reopen(image_fd)
+    try:
+        size = os.lseek(readable, 0, os.SEEK_END)
+        head = os.pread(readable, formats.HEAD, 0)
+        try:
+            format = formats.detect(head, size)
+        except ImageError as error:
+            raise ImageError(f"{shown}: {error}") from None
+        device, path = loop.attach(readable, shown)
+    finally:
+        os.close(readable)
+    # The device lives as long as this descriptor or the mount.
+    try:
+        context = syscalls.fsopen(format)
+        try:
+            syscalls.fsconfig_string(context, "source", path)
+            syscalls.fsconfig_flag(context, "ro")
+            for key, value in _FLAGS[format]:
+                if value:
+                    syscalls.fsconfig_string(context, key, value)
+                else:
+                    syscalls.fsconfig_flag(context, key)
+            syscalls.fsconfig_create(context)
+            return format, syscalls.fsmount(context, attributes)
+        finally:
+            os.close(context)
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            raise ImageError(f"{shown}: this kernel has no {format}; load its module") from None
+        raise ImageError(printable(f"{shown}: no sound {format} file system: {_text(error)}")) from None
+    finally:
+        os.close(device)
+
+
+def _nothing() -> int:
+    """A detached mount of an empty directory."""
+    context = syscalls.fsopen("tmpfs")
+    try:
+        for key, value in (("source", "skipped"), ("mode", "0555"), ("nr_inodes", "1"), ("size", "4k")):
+            syscalls.fsconfig_string(context, key, value)
+        syscalls.fsconfig_flag(context, "ro")
+        syscalls.fsconfig_create(context)
+        everything = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NODEV
+        return syscalls.fsmount(context, everything | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NOEXEC)
+    finally:
+        os.close(context)
+
+
+def _text(error: OSError) -> str:
+    # The text of syscalls is in strerror, those of Python have the reason only.
+    return error.strerror or str(error)
+
+
+def _place(places: Places, name: str) -> str:
+    """Where extension `name` is attached; made, where it is missing.  Raises ImageError."""
+    problem = name_problem(name)
+    if problem:
+        raise ImageError(printable(f"{name}: {problem}"))
+    target = f"{places.extension}/{name}"
+    for made in (os.path.dirname(places.extension), places.extension, target):
+        try:
+            os.mkdir(made, 0o755)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise ImageError(printable(f"{made}: {_text(error)}")) from None
+        if not stat.S_ISDIR(os.lstat(made).st_mode):
+            raise ImageError(f"{made}: is no directory; remove it")
+    return target
+
+
+def _detach(target: str) -> None:
+    """Unmount all that is mounted at `target`."""
+    for _ in range(64):
+        try:
+            syscalls.umount(target, syscalls.MNT_DETACH)
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.ENOENT):
+                return
+            raise ImageError(printable(f"{target}: {_text(error)}")) from None

@@ -1,0 +1,252 @@
+#  SPDX-License-Identifier: MIT
+"""Finds the image that a manifest names: which file or directory of a root it is, in which version.
+
+The rules are those of systemd-sysext(8) and systemd.v(7).  All links are followed inside the root.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from extension_manifests.errors import printable
+
+from extension_runtime.image import host, versions
+from extension_runtime.kernel import chase
+from extension_runtime.kernel.chase import ImageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# class -> where images are looked for, first match wins
+PLACES = {
+    "sysext": ("/etc/extensions", "/run/extensions", "/var/lib/extensions"),
+    "confext": ("/run/confexts", "/var/lib/confexts", "/usr/local/lib/confexts", "/usr/lib/confexts"),
+}
+_NULL = os.makedev(1, 3)
+
+
+class MaskedError(ImageError):
+    """The image is masked: an empty directory of its name is in an earlier place than the image itself."""
+
+
+class Picked:
+    """An image that was found.  Holds a descriptor: use it in a `with` block."""
+
+    __slots__ = ("fd", "kind", "name", "path", "version")
+
+    def __init__(self, fd: int, path: str, kind: str, name: str, version: str) -> None:
+        self.fd = fd  # O_PATH
+        self.path = path  # as found, from the root
+        self.kind = kind  # "directory" or "raw"
+        self.name = name  # what its release file is called after
+        self.version = version  # of its name in a `.v/` directory, otherwise ""
+
+    def __enter__(self) -> Picked:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the image."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def places(classes: Iterable[str]) -> tuple[str, ...]:
+    """Where images of these classes are looked for, in order; sysext before confext."""
+    wanted = set(classes)
+    return tuple(place for class_, found in PLACES.items() if class_ in wanted for place in found)
+
+
+def find(root: str, image: str, classes: Iterable[str]) -> Picked:
+    """The image `image`, a name or an absolute path, of `classes` in the directory `root`.
+
+    Raises ImageError, which names the file that cannot be used or every place that was looked in, and MaskedError.
+    """
+    problem = _name_problem(image)
+    if problem:
+        raise ImageError(printable(f"{image}: {problem}"))
+    root_fd = chase.open_root(root)
+    try:
+        remarks: list[str] = []
+        if image.startswith("/"):
+            picked = _absolute(root_fd, image, remarks)
+            if picked is None:
+                raise ImageError("; ".join(remarks) or printable(f"{image}: no such image"))
+            return picked
+        searched = places(classes)
+        for place in searched:
+            picked = _in_place(root_fd, place, image, remarks)
+            if picked is not None:
+                return picked
+        where = ", ".join(searched)
+        also = "".join(f"; {remark}" for remark in remarks)
+        forms = f"{image}, {image}.raw, {image}.v/ or {image}.raw.v/"
+        raise ImageError(f"{image}: no such image: no {forms} in {where}{also}")
+    finally:
+        os.close(root_fd)
+
+
+def _name_problem(image: str) -> str:
+    if not image or image.strip("/") in ("", ".", ".."):
+        return "no name of an image; write a name or an absolute path"
+    if "\0" in image or not image.isprintable():
+        return "the name of an image must not hold control characters"
+    if not image.startswith("/") and "/" in image:
+        return "neither a name nor an absolute path; write one of them"
+    if max(len(os.fsencode(part)) for part in image.split("/")) > 255:
+        return "no file name is longer than 255 bytes; shorten it"
+    return ""
+
+
+def _in_place(root_fd: int, place: str, name: str, remarks: list[str]) -> Picked | None:
+    """The image of `name` in the directory `place`; remarks are for the message where there is none anywhere."""
+    for suffix in ("", ".raw"):
+        path = f"{place}/{name}{suffix}"
+        fd = _open(root_fd, path)
+        if fd < 0:
+            continue
+        mode, device = _stat(fd)
+        if stat.S_ISDIR(mode) and not suffix:
+            if not os.listdir(f"/proc/self/fd/{fd}"):
+                os.close(fd)
+                raise MaskedError(f"{path}: is an empty directory, which masks the image; remove it to use the image")
+            return Picked(fd, path, "directory", name, "")
+        if suffix and (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+            return Picked(fd, path, "raw", name, "")
+        os.close(fd)
+        if stat.S_ISREG(mode):
+            remarks.append(f"{path}: is a regular file; a raw image is named {name}.raw")
+        elif stat.S_ISDIR(mode):
+            remarks.append(f"{path}: is a directory; an image that is one is named {name}")
+        elif device == _NULL:
+            # systemd does not take this for a mask of an image either.
+            remarks.append(f"{path}: is /dev/null; to mask an image, make an empty directory {name}")
+        else:
+            raise _refused(path, mode)
+    for suffix in (".v", ".raw.v"):
+        picked = _versioned(root_fd, f"{place}/{name}{suffix}", name, suffix[:-2], name, remarks)
+        if picked is not None:
+            return picked
+    return None
+
+
+def _absolute(root_fd: int, image: str, remarks: list[str]) -> Picked | None:
+    path = "/" + "/".join(part for part in image.split("/") if part not in ("", "."))
+    parent, _, last = path.rpartition("/")
+    base, wildcard, suffix = last.rpartition("___")
+    if wildcard and parent.endswith(".v"):
+        return _versioned(root_fd, parent, base, suffix, base, remarks)
+    if last.endswith(".v"):
+        base = last[:-2].removesuffix(".raw")
+        return _versioned(root_fd, path, base, ".raw" if last.endswith(".raw.v") else "", base, remarks)
+    fd = _open(root_fd, path)
+    if fd < 0:
+        return None
+    mode, _device = _stat(fd)
+    if stat.S_ISDIR(mode):
+        return Picked(fd, path, "directory", last, "")
+    if stat.S_ISREG(mode) or stat.S_ISBLK(mode):
+        return Picked(fd, path, "raw", last.removesuffix(".raw"), "")
+    os.close(fd)
+    raise _refused(path, mode)
+
+
+def _versioned(root_fd: int, directory: str, base: str, suffix: str, name: str, remarks: list[str]) -> Picked | None:
+    """The version of `base` that counts in the `.v/` directory `directory`, or None with a remark."""
+    fd = _open(root_fd, directory)
+    if fd < 0:
+        return None
+    try:
+        mode = _stat(fd)[0]
+        if not stat.S_ISDIR(mode):
+            raise ImageError(f"{directory}: is {chase.kind(mode)}; what ends in .v is a directory of versions")
+        names = os.listdir(f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
+    if not suffix:
+        names = [entry for entry in names if not entry.endswith(".raw")]
+    choice = versions.pick(sorted(names), base, suffix, host.architecture())
+    if choice is None:
+        remarks.append(f"{directory}: holds no {base}_VERSION{suffix} for this architecture ({host.architecture()})")
+        return None
+    path = f"{directory}/{choice.filename}"
+    fd = _open(root_fd, path)
+    if fd < 0:
+        raise ImageError(printable(f"{path}: is gone; it was there a moment ago"))
+    mode = _stat(fd)[0]
+    if stat.S_ISDIR(mode) and suffix != ".raw":
+        return Picked(fd, path, "directory", name, choice.version)
+    if suffix and (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+        return Picked(fd, path, "raw", name, choice.version)
+    os.close(fd)
+    raise _refused(path, mode)
+
+
+def _open(root_fd: int, path: str) -> int:
+    """A descriptor of `path` below the root, or -1 when there is no such name.  A link to nothing is an error."""
+    try:
+        return chase.locate(root_fd, path)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            found = chase.entry(root_fd, path)
+            if found is None:
+                return -1
+            if stat.S_ISLNK(found.st_mode):
+                raise ImageError(
+                    printable(f"{path}: is a link to a place that does not exist inside the root; correct or remove it")
+                ) from None
+        raise ImageError(printable(f"{path}: {os.strerror(error.errno or 0)}")) from None
+
+
+def _stat(fd: int) -> tuple[int, int]:
+    info = os.fstat(fd)
+    return info.st_mode, info.st_rdev if stat.S_ISCHR(info.st_mode) else 0
+
+
+def _refused(path: str, mode: int) -> ImageError:
+    return ImageError(printable(f"{path}: is {chase.kind(mode)}; an image is a directory or a raw file system"))
+
+
+_TELLING = ("usr", "usr/lib", "usr/lib/extension-release.d", "opt", "etc", "etc/extension-release.d")
+
+
+def identity(path: str | int, root: str = "/") -> str:
+    """A text that differs when the image at `path` (below `root`; or a descriptor of it) is another or was written to.
+
+    Device, inode, size and time of change; for a directory those of its top and of its release files, too: what
+    changes deeper inside is not seen.  Raises ImageError.
+    """
+    if isinstance(path, int):
+        return _identity(path)
+    root_fd = chase.open_root(root)
+    try:
+        fd = _open(root_fd, path)
+    finally:
+        os.close(root_fd)
+    if fd < 0:
+        raise ImageError(printable(f"{path}: does not exist"))
+    try:
+        return _identity(fd)
+    finally:
+        os.close(fd)
+
+
+def _identity(fd: int) -> str:
+    info = os.fstat(fd)
+    parts = [f"{info.st_dev:x}:{info.st_ino:x}:{info.st_size:x}:{info.st_ctime_ns:x}"]
+    if not stat.S_ISDIR(info.st_mode):
+        return parts[0]
+    for path in _TELLING:
+        found = chase.entry(fd, path)
+        parts.append(f"{found.st_ino:x}:{found.st_ctime_ns:x}" if found else "-")
+        if found and path.endswith(".d") and stat.S_ISDIR(found.st_mode):
+            for name in chase.listing(fd, path):
+                release = chase.entry(fd, f"{path}/{name}")
+                parts.append(f"{release.st_ino:x}:{release.st_ctime_ns:x}" if release else "-")
+    return ",".join(parts)

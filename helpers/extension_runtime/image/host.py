@@ -1,0 +1,90 @@
+#  SPDX-License-Identifier: MIT
+"""What images are matched against: the operating system in a root and the machine, gathered once into one record."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from extension_runtime.image import release
+from extension_runtime.kernel import chase
+
+_OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
+
+# uname's machine -> the name in release files and image names (systemd, src/basic/architecture.c)
+_ARCHITECTURES = {
+    "x86_64": "x86-64",
+    "i386": "x86",
+    "i486": "x86",
+    "i586": "x86",
+    "i686": "x86",
+    "aarch64": "arm64",
+    "aarch64_be": "arm64-be",
+    "ppc64le": "ppc64-le",
+    "ppcle": "ppc-le",
+    "armv4l": "arm",
+    "armv5tel": "arm",
+    "armv6l": "arm",
+    "armv7l": "arm",
+    "armv8l": "arm",
+    "armv4b": "arm-be",
+    "armv7b": "arm-be",
+    "armv8b": "arm-be",
+}
+
+
+class Host:
+    """An operating system and its machine, as far as images depend on them; texts are "" where os-release has none."""
+
+    __slots__ = ("architecture", "confext_level", "id", "id_like", "scope", "sysext_level", "version_id")
+
+    def __init__(
+        self,
+        id: str,
+        id_like: tuple[str, ...] = (),
+        version_id: str = "",
+        sysext_level: str = "",
+        confext_level: str = "",
+        architecture: str = "x86-64",
+        scope: str = "system",
+    ) -> None:
+        self.id = id
+        self.id_like = id_like
+        self.version_id = version_id
+        self.sysext_level = sysext_level
+        self.confext_level = confext_level
+        self.architecture = architecture  # in systemd's words, such as x86-64
+        self.scope = scope  # "system", or "initrd" in an initial RAM disk
+
+
+def architecture(machine: str | None = None) -> str:
+    """systemd's word for the architecture that uname(2) calls `machine` (default: this one)."""
+    machine = os.uname().machine if machine is None else machine
+    return _ARCHITECTURES.get(machine, machine)
+
+
+def read(root: str) -> Host:
+    """The host that lives in the directory `root`.  Raises ImageError for an os-release that cannot be read."""
+    root_fd = chase.open_root(root)
+    try:
+        fields: dict[str, str] = {}
+        for path in _OS_RELEASE:
+            try:
+                fields = release.parse(chase.read_text(root_fd, path, "/" + path, release.SIZE_MAX), "/" + path)
+                break
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                    raise chase.ImageError(f"/{path}: {os.strerror(error.errno or 0)}") from None
+        # As systemd tells an initrd (in_initrd()), but of this root and not of the running system.
+        initrd = chase.entry(root_fd, "etc/initrd-release") is not None
+    finally:
+        os.close(root_fd)
+    return Host(
+        fields.get("ID", ""),
+        tuple(fields.get("ID_LIKE", "").split()),
+        fields.get("VERSION_ID", ""),
+        fields.get("SYSEXT_LEVEL", ""),
+        fields.get("CONFEXT_LEVEL", ""),
+        architecture(),
+        "initrd" if initrd else "system",
+    )

@@ -1,0 +1,157 @@
+#  SPDX-License-Identifier: MIT
+"""`mount.extension`: what mount(8) runs for the type "extension", and so what PID 1 runs for an image's mount unit.
+
+mount.extension SOURCE TARGET [-sfnv] [-t TYPE] [-o OPTIONS]
+
+SOURCE is a name of an image or an absolute path, TARGET is [ROOT]/run/extension/NAME.  Options of ours begin with
+"ext."; those of mount(8) are taken and have no effect: an image is always read-only and nodev.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from extension_manifests.errors import ExtensionError, printable
+from extension_manifests.escape import decode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from extension_runtime.image.attach import Request
+
+FAILED = 32  # "mount failure", mount(8)
+_WHERE = "/run/extension/"
+# The generator's promise about integrity must not go unheard: what is asked for and cannot be done is an error.
+_LATER = {"policy": "ImagePolicy=", "roothash": "RootHash=", "signature": "Signature="}
+
+
+class UsageError(ExtensionError):
+    """mount.extension was called with what it does not understand."""
+
+
+class Call:
+    """One call of mount.extension, read."""
+
+    __slots__ = ("fake", "options", "source", "target")
+
+    def __init__(self, source: str, target: str, options: list[str], fake: bool) -> None:
+        self.source = source
+        self.target = target
+        self.options = options
+        self.fake = fake
+
+
+def parse(arguments: Sequence[str]) -> Call:
+    """Read the arguments as mount(8) gives them: options may stand anywhere.  Raises UsageError."""
+    plain: list[str] = []
+    options: list[str] = []
+    fake = False
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument == "--":
+            plain += rest
+            break
+        if not argument.startswith("-") or argument == "-":
+            plain.append(argument)
+            continue
+        letters = argument[1:]
+        while letters:
+            letter, letters = letters[0], letters[1:]
+            if letter in "otN":
+                if not letters and not rest:
+                    raise UsageError(f"-{letter} wants a value")
+                value, letters = letters or rest.pop(0), ""
+                if letter == "o":
+                    options += value.split(",")
+            elif letter == "f":
+                fake = True
+            elif letter not in "snvrwi":
+                raise UsageError(printable(f"unknown option -{letter}"))
+    if len(plain) != 2:
+        raise UsageError("want SOURCE TARGET [-sfnv] [-o OPTIONS]")
+    return Call(plain[0], plain[1], options, fake)
+
+
+def ours(options: Sequence[str]) -> dict[str, str]:
+    """Our options without "ext.", decoded.  Raises UsageError."""
+    found: dict[str, str] = {}
+    for option in options:
+        key, _, value = option.partition("=")
+        if not key.startswith("ext."):
+            continue
+        try:
+            found[key[4:]] = decode(value)
+        except ValueError:
+            raise UsageError(printable(f"{option}: a backslash in it begins no \\xNN")) from None
+    return found
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """The root and the extension's name that the mount point `target` stands for.  Raises UsageError."""
+    root, where, name = target.rstrip("/").rpartition(_WHERE)
+    if not where or not name or "/" in name or not target.startswith("/"):
+        raise UsageError(printable(f"{target}: extensions are mounted at {_WHERE}NAME only"))
+    return root, name
+
+
+def request(source: str, root: str, name: str, settings: dict[str, str]) -> Request:
+    """What to attach, from our options.  Raises UsageError."""
+    from extension_runtime.image.attach import Request
+
+    asked = {}
+    for key, value in settings.items():
+        if key in _LATER and value:
+            raise UsageError(f"{_LATER[key]} is not yet supported, so this image is not attached; remove the setting")
+        if key not in ("class", "mismatch", "noexec", "nosuid", "image", "error", *_LATER):
+            raise UsageError(printable(f"unknown option ext.{key}"))
+        if key in ("noexec", "nosuid"):
+            if value not in ("0", "1"):
+                raise UsageError(printable(f"ext.{key}={value}: write 0 or 1"))
+            asked[key] = value == "1"
+    classes = tuple(settings.get("class", "sysext").split(":"))
+    if not set(classes) <= {"sysext", "confext"}:
+        raise UsageError(printable(f"ext.class={':'.join(classes)}: write sysext, confext or sysext:confext"))
+    mismatch = settings.get("mismatch", "skip")
+    if mismatch not in ("skip", "fail"):
+        raise UsageError(printable(f"ext.mismatch={mismatch}: write skip or fail"))
+    # mount(8) makes a path of a name that is one below its working directory: "opt" becomes "/opt".
+    image = settings.get("image") or source
+    return Request(root, name, image, classes, mismatch, asked.get("noexec"), asked.get("nosuid"))
+
+
+def run(arguments: Sequence[str]) -> tuple[int, str]:
+    """Do what the arguments ask for; returns the exit status and a line to print, or ""."""
+    call = parse(arguments)
+    if call.fake or "remount" in call.options:
+        return 0, ""
+    from extension_runtime.image import attach
+    from extension_runtime.paths import Places
+
+    root, name = split_target(call.target)
+    try:
+        settings = ours(call.options)
+        if settings.get("error"):
+            raise UsageError(printable(settings["error"]))
+        wanted = request(call.source, root, name, settings)
+    except UsageError as error:
+        attach.fail(Places(root), name, str(error))
+        raise
+    record = attach.attach(wanted)
+    if record.state == "failed":
+        return FAILED, record.reason
+    return 0, f"skipped: {record.reason}" if record.state == "skipped" else ""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The entry point.  0: mounted (or nothing to do); 32: not, and one line on stderr says why."""
+    try:
+        status, text = run(arguments)
+    except ExtensionError as error:
+        status, text = FAILED, str(error)
+    except OSError as error:
+        status, text = FAILED, printable(f"{error.filename or 'mount.extension'}: {error.strerror or error}")
+    if text:
+        print(text, file=sys.stderr)
+    return status

@@ -1,0 +1,136 @@
+#  SPDX-License-Identifier: MIT
+"""Decides whether an image is made for a host: reads, matches and chooses release files.  Touches no file.
+
+The rules are those of systemd-sysext(8), systemd-confext(8) and os-release(5).
+"""
+
+from __future__ import annotations
+
+from extension_manifests.errors import printable
+from extension_manifests.values import says
+
+from extension_runtime.kernel.chase import ImageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from extension_runtime.image.host import Host
+
+# class -> where release files are in an image
+DIRECTORIES = {"sysext": "usr/lib/extension-release.d", "confext": "etc/extension-release.d"}
+PREFIX = "extension-release."
+SIZE_MAX = 64 * 1024  # bytes; real ones have less than 1 KiB
+_DEFAULT_SCOPE = "system portable"
+
+
+def parse(text: str, shown: str) -> dict[str, str]:
+    """The assignments of an os-release(5) style file; `shown` is its name for messages.
+
+    As systemd reads it: the last assignment of a key counts, lines that are no assignment are passed over.
+    Raises ImageError for a quote that never ends.
+    """
+    found: dict[str, str] = {}
+    number = 0
+    for line in text.split("\n"):
+        number += 1
+        key, equals, value = line.partition("=")
+        key = key.strip()
+        if not equals or not key or key.startswith(("#", ";")):
+            continue
+        value = value.strip()
+        unquoted = _unquoted(value)
+        if unquoted is None:
+            raise ImageError(printable(f'{shown}:{number}: the quote in {key}= never ends; write {key}="..."'))
+        found[key] = unquoted
+    return found
+
+
+def _unquoted(value: str) -> str | None:
+    out: list[str] = []
+    quote = ""
+    position = 0
+    while position < len(value):
+        char = value[position]
+        position += 1
+        if char == "\\" and quote != "'" and position < len(value):
+            follows = value[position]
+            position += 1
+            # Inside double quotes only these four are escaped; elsewhere a backslash takes any character.
+            out.append(follows if not quote or follows in '"\\`$' else char + follows)
+        elif quote and char == quote:
+            quote = ""
+        elif not quote and char in "'\"":
+            quote = char
+        else:
+            out.append(char)
+    return None if quote else "".join(out)
+
+
+def match(release: Mapping[str, str], host: Host, class_: str) -> str | None:
+    """None when an image with the release data `release` is made for `host`, otherwise why it is not.
+
+    `class_` is sysext or confext.  The first decision wins, in the order of extension_release_validate()
+    (systemd, src/shared/extension-util.c).
+    """
+    if not release:
+        return "the release file holds no data"
+    level_key = class_.upper() + "_LEVEL"
+    scope_key = class_.upper() + "_SCOPE"
+    if host.scope not in release.get(scope_key, _DEFAULT_SCOPE).split():
+        return printable(f"made for {scope_key}={release.get(scope_key, _DEFAULT_SCOPE)}, this is {host.scope}")
+    architecture = release.get("ARCHITECTURE", "")
+    if architecture not in ("", "_any", host.architecture):
+        return printable(f"made for ARCHITECTURE={architecture}, this host is {host.architecture}")
+    made_for = release.get("ID", "")
+    if not made_for:
+        return "the release file has no ID="
+    if made_for == "_any":
+        return None
+    if made_for != host.id and made_for not in host.id_like:
+        return printable(f"made for ID={made_for}, this host is ID={host.id or '(none)'}")
+    host_level = host.sysext_level if class_ == "sysext" else host.confext_level
+    if not host.version_id and not host_level:
+        return None
+    level = release.get(level_key, "")
+    if host_level and level:
+        if level == host_level:
+            return None
+        return printable(f"made for {level_key}={level}, this host is {level_key}={host_level}")
+    version = release.get("VERSION_ID", "")
+    if host.version_id and version != host.version_id:
+        return printable(f"made for VERSION_ID={version or '(none)'}, this host is VERSION_ID={host.version_id}")
+    return None
+
+
+def base_name(name: str) -> str:
+    """An image's name without what deployment adds to it: a version after "_", tries after "+"."""
+    return name.partition("_")[0].partition("+")[0]
+
+
+def choose(name: str, candidates: Mapping[str, bool], shown: str) -> str:
+    """Which release file counts for the image `name` that has none of exactly this name: the key of the one chosen.
+
+    `candidates` are the regular files named extension-release.SUFFIX, as SUFFIX -> whether the file is marked
+    with user.extension-release.strict=0; `shown` is the directory for messages.
+    Raises ImageError when there is none, or more than one.
+    """
+    if name in candidates:
+        return name
+    base = base_name(name)
+    fitting = sorted(suffix for suffix, relaxed in candidates.items() if relaxed or suffix == base)
+    if len(fitting) == 1:
+        return fitting[0]
+    wanted = f"{shown}/{PREFIX}{name}"
+    if not fitting:
+        others = ", ".join(PREFIX + suffix for suffix in sorted(candidates)[:3])
+        there = f" (there is {others})" if others else ""
+        raise ImageError(printable(f"{wanted}: missing{there}; an image needs a release file of its own name"))
+    raise ImageError(
+        printable(f"{wanted}: missing, and more than one could stand in: {', '.join(fitting[:3])}; leave one of them")
+    )
+
+
+def strict(value: bytes) -> bool:
+    """What the attribute user.extension-release.strict says; anything but a clear no is yes."""
+    return says(value.strip(b"\0").decode("ascii", "replace"), True)

@@ -1,0 +1,179 @@
+#  SPDX-License-Identifier: MIT
+"""Decides, touching nothing: which layers each hierarchy gets, and what is said of each extension."""
+
+from __future__ import annotations
+
+from extension_runtime.merge.state import HIERARCHIES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from extension_manifests.manifest import Manifest
+    from extension_manifests.settings import Settings
+
+    from extension_runtime.image.record import Record
+
+KEEP, NEW, LAST_GOOD, NONE = "keep", "new", "last-good", "none"
+
+
+class Candidate:
+    """An extension as found: its manifest, the record of its attachment, and why there is none.
+
+    `held_back` is PID 1's reason for not attaching it (a condition, not wanted); it is empty when it was tried.
+    """
+
+    __slots__ = ("held_back", "manifest", "record")
+
+    def __init__(self, manifest: Manifest, record: Record | None, held_back: str = "") -> None:
+        self.manifest = manifest
+        self.record = record
+        self.held_back = held_back
+
+
+class Choice:
+    """What becomes of one extension: `source` says which layer it gets (KEEP, NEW, LAST_GOOD or NONE).
+
+    `entry` is its entry of state.json as it will be, but for the layer of a NEW one.  `left_out` is true when a
+    person must look at it (exit status 3).
+    """
+
+    __slots__ = ("entry", "left_out", "name", "source")
+
+    def __init__(self, name: str, source: str, entry: dict[str, Any], left_out: bool = False) -> None:
+        self.name = name
+        self.source = source
+        self.entry = entry
+        self.left_out = left_out
+
+
+class Hierarchy:
+    """What is to lie over one hierarchy: `layers` as (extension, folder), lowest first; `mode` as in the settings."""
+
+    __slots__ = ("imported", "layers", "merged", "mode", "name", "upper")
+
+    def __init__(
+        self, name: str, mode: str, layers: list[tuple[str, str]], upper: str, imported: bool, merged: bool
+    ) -> None:
+        self.name = name
+        self.mode = mode
+        self.layers = layers
+        self.upper = upper
+        self.imported = imported
+        self.merged = merged
+
+    @property
+    def writable(self) -> bool:
+        """Whether writes go to an upper folder."""
+        return self.merged and self.mode in ("ephemeral", "persistent")
+
+    def spec(self) -> dict[str, Any]:
+        """What is compared with the state to see whether there is anything to do."""
+        return {
+            "mode": self.mode,
+            "layers": [list(layer) for layer in self.layers],
+            "upper": self.upper if self.writable or self.imported else "",
+            "import": self.imported,
+            "merged": self.merged,
+        }
+
+
+def entry(manifest: Manifest, state: str, reason: str, record: Record | None = None, layer: str = "") -> dict[str, Any]:
+    """An extension's entry of state.json."""
+    return {
+        "name": manifest.name,
+        "state": state,
+        "reason": reason,
+        "image": record.image if record else "",
+        "version": record.version if record else "",
+        "identity": record.identity if record else "",
+        "classes": list(manifest.classes),
+        "hierarchies": list(record.hierarchies) if record else [],
+        "manifest": manifest.path,
+        "layer": layer,
+    }
+
+
+def bare_entry(name: str, state: str, reason: str, manifest: str) -> dict[str, Any]:
+    """The entry of an extension of which nothing is known but the file `manifest`."""
+    texts = {"name": name, "state": state, "reason": reason, "image": "", "version": "", "identity": ""}
+    return {**texts, "classes": [], "hierarchies": [], "manifest": manifest, "layer": ""}
+
+
+def choose(candidates: Sequence[Candidate], previous: Mapping[str, Mapping[str, Any]]) -> list[Choice]:
+    """What becomes of each candidate (lowest layer first), given the entries of the last good merge.
+
+    What each needs of others is not looked at yet, see without_unmet_needs().
+    """
+    return [_choose_one(candidate, previous.get(candidate.manifest.name)) for candidate in candidates]
+
+
+def _choose_one(candidate: Candidate, merged: Mapping[str, Any] | None) -> Choice:
+    manifest, record = candidate.manifest, candidate.record
+    good = merged if merged and merged["layer"] else None
+    if candidate.held_back:
+        return Choice(manifest.name, NONE, entry(manifest, "skipped", candidate.held_back))
+    if record is None:
+        reason = "not attached and no reason recorded; see 'journalctl -u' of its mount unit"
+        return Choice(manifest.name, NONE, entry(manifest, "failed", reason), left_out=True)
+    if record.state == "attached":
+        if good and good["identity"] == record.identity:
+            return Choice(manifest.name, KEEP, entry(manifest, "merged", "", record, good["layer"]))
+        return Choice(manifest.name, NEW, entry(manifest, "merged", "", record))
+    # What does not match this host any more goes; what fails, maybe only now, stays as it was.
+    if good and record.identity and (record.state == "failed" or good["identity"] != record.identity):
+        kept = dict(good)
+        kept["state"] = "merged"
+        kept["reason"] = f"kept at its last good version, because of {record.image}: {record.reason}"
+        kept["manifest"] = manifest.path
+        return Choice(manifest.name, LAST_GOOD, kept, left_out=True)
+    state = "skipped" if record.state == "skipped" else "failed"
+    return Choice(manifest.name, NONE, entry(manifest, state, record.reason, record), left_out=state == "failed")
+
+
+def without_unmet_needs(manifests: Sequence[Manifest], choices: Sequence[Choice]) -> list[Choice]:
+    """The choices without what requires an extension that is not merged; those without a manifest need nothing."""
+    by_name = {manifest.name: manifest for manifest in manifests}
+    known = {choice.name: choice for choice in choices}
+    while True:
+        merged = {choice.name for choice in known.values() if choice.source != NONE}
+        for name in sorted(merged & set(by_name)):
+            unmet = sorted(set(needs(by_name[name])) - merged)
+            if unmet:
+                reason = f"requires {', '.join(unmet)}, which is not merged"
+                known[name] = Choice(name, NONE, entry(by_name[name], "failed", reason), left_out=True)
+                break
+        else:
+            return [known[choice.name] for choice in choices]
+
+
+def needs(manifest: Manifest) -> list[str]:
+    """The extensions without which this one is not merged: Requires=, Requisite= and BindsTo= on NAME.extension."""
+    return [name for key in ("Requires", "Requisite", "BindsTo") for name in manifest.references(key)]
+
+
+def hierarchies(choices: Iterable[Choice], settings: Settings, existing: Iterable[str]) -> list[Hierarchy]:
+    """What is to lie over each of the hierarchies that exist, from choices (lowest layer first) with their layers."""
+    chosen = list(choices)
+    result = []
+    for name in HIERARCHIES:
+        if name not in existing:
+            continue
+        layers = [
+            (choice.name, f"{choice.entry['layer']}/{name}")
+            for choice in chosen
+            if choice.source != NONE and name in choice.entry["hierarchies"]
+        ]
+        configured = getattr(settings, name)
+        imported = bool(configured.import_) and configured.mode != "persistent"
+        merged = settings.enabled and (bool(layers) or configured.mode != "auto" or imported)
+        result.append(Hierarchy(name, configured.mode, layers, configured.upper, imported, merged))
+    return result
+
+
+def unmerged(settings: Settings, existing: Iterable[str]) -> list[Hierarchy]:
+    """Every hierarchy as its base alone."""
+    return [
+        Hierarchy(name, getattr(settings, name).mode, [], "", False, False) for name in HIERARCHIES if name in existing
+    ]

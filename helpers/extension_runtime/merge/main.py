@@ -1,0 +1,92 @@
+#  SPDX-License-Identifier: MIT
+"""The entry point of the units: runs one verb on the running machine and tells the journal about it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from extension_manifests.errors import ExtensionError
+
+USAGE = "usage: extensions-merge merge [--boot] | refresh [--always] | unmerge | rollback | react [--stop] NAME"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from extension_runtime.steps import Step
+
+_ERROR, _WARNING, _INFO = 3, 4, 6
+
+
+def main(arguments: list[str]) -> int:
+    """Run the verb in `arguments` and return the exit status as extensionctl(1) has it."""
+    verb, *rest = arguments or [""]
+    flags = [word for word in rest if word.startswith("--")]
+    names = [word for word in rest if not word.startswith("--")]
+    allowed = {"merge": ["--boot"], "refresh": ["--always"], "unmerge": [], "rollback": [], "react": ["--stop"]}
+    wrong = verb not in allowed or any(flag not in allowed[verb] for flag in flags)
+    if wrong or len(names) != (1 if verb == "react" else 0):
+        log(USAGE, _ERROR)
+        return 2
+    # What is half done is taken back when PID 1 loses patience; SIGKILL is what the next run puts right.
+    signal.signal(signal.SIGTERM, _interrupted)
+    try:
+        if verb == "react":
+            return _react(names[0], "--stop" in flags)
+        return _transaction(verb, flags)
+    except ExtensionError as error:
+        log(str(error), _ERROR)
+        return 1
+
+
+def log(text: str, level: int = _INFO) -> None:
+    """One line for the journal, with its priority (sd-daemon(3))."""
+    prefix = f"<{level}>" if "JOURNAL_STREAM" in os.environ else ""
+    print(f"{prefix}{text}", file=sys.stderr, flush=True)
+
+
+def _interrupted(_number: int, _frame: object) -> None:
+    raise ExtensionError("stopped by SIGTERM; nothing was changed")
+
+
+def _transaction(verb: str, flags: list[str]) -> int:
+    from extension_runtime.merge import transaction
+
+    result = transaction.run(
+        verb,
+        "",
+        always="--always" in flags,
+        boot="--boot" in flags,
+        log=lambda text: log(text, _WARNING),
+        before=_progress,
+    )
+    # The journal was told of what was done, with fields; a terminal was not.
+    told = "JOURNAL_STREAM" in os.environ
+    for message in result.messages:
+        if not (told and message.startswith(f"{verb} done")):
+            log(message)
+    return result.exit_code
+
+
+def _progress(step: Step) -> None:
+    notify(f"STATUS={step.text}")
+
+
+def notify(text: str) -> None:
+    """Tell PID 1 what is going on (sd_notify(3)); outside of a unit nobody listens."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if not path:
+        return
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+        try:
+            out.sendto(text.encode(), "\0" + path[1:] if path.startswith("@") else path)
+        except OSError:
+            return  # only what is shown by systemctl status is lost
+
+
+def _react(name: str, stop: bool) -> int:
+    from extension_runtime.react import prepare
+
+    (prepare.stop_one if stop else prepare.reload_one)("", name)
+    return 0

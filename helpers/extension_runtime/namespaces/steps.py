@@ -1,0 +1,77 @@
+#  SPDX-License-Identifier: MIT
+"""The steps that bring the mount namespaces of services to what the machine shows, and back.
+
+Only a transaction on the running machine has them, so only it imports this.
+"""
+
+from __future__ import annotations
+
+import os
+
+from extension_runtime.kernel import mountinfo
+from extension_runtime.merge.state import folder
+from extension_runtime.namespaces import find
+from extension_runtime.namespaces.spread import Spread, Spreader
+from extension_runtime.steps import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from extension_runtime.merge.steps import Place
+
+
+class SpreadBack(Step):
+    """Undone after the swaps are: brings other namespaces back to what the machine shows then."""
+
+    def __init__(self, found: Mapping[str, Place], scratch: str) -> None:
+        super().__init__("watch", "watch the mount namespaces of services")
+        self._found = found
+        self._scratch = scratch
+
+    def do(self) -> None:
+        if any(place.found is None for place in self._found.values()):
+            find.note_complete(_note(self._scratch))
+
+    def undo(self) -> None:
+        spread(self._found.values(), self._scratch)
+
+
+class SpreadOut(Step):
+    """Brings the mount namespaces of services to the new tops, with the rights that each has."""
+
+    def __init__(self, found: Mapping[str, Place], scratch: str, log: Callable[[str], None]) -> None:
+        super().__init__("spread", "bring the mount namespaces of services up to date")
+        self._found = found
+        self._scratch = scratch
+        self._log = log
+        self.result = Spread()
+
+    def do(self) -> None:
+        self.result = spread(self._found.values(), self._scratch)
+        for failure in self.result.failed:
+            self._log(f"{failure}; the service in it sees the old content until it is restarted")
+
+    def undo(self) -> None:
+        """Done by SpreadBack, after the swaps are undone."""
+
+
+def _note(scratch: str) -> str:
+    """Where the namespaces that were there before the anchors are written down until they are rid of the copies."""
+    return f"{os.path.dirname(scratch)}/before-anchors"
+
+
+def spread(found: Iterable[Place], scratch: str) -> Spread:
+    """Spread the tops of `found` to every other mount namespace."""
+    table = mountinfo.read()
+    targets = {}
+    for place in found:
+        base = place.base_mount(table)
+        if base is not None:
+            targets[place.name] = (place.target, base)
+    if not targets:
+        return Spread()
+    folder(scratch)
+    with Spreader(targets, scratch) as spreader:
+        spreader.drop_copies(_note(scratch))
+        return spreader.spread()

@@ -1,0 +1,200 @@
+#  SPDX-License-Identifier: MIT
+"""The upper and work folders of a mutable hierarchy: found, made, and checked for what an overlay would refuse."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from extension_runtime.kernel import chase, mountinfo, syscalls
+from extension_runtime.merge.state import folder
+from extension_runtime.overlay.top import OverlayError
+from extension_runtime.paths import Places
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_PARENT = "/var/lib/extensions.mutable"
+
+
+def ephemeral(places: Places, hierarchy: str, base: str, made: list[str]) -> str:
+    """The upper of an ephemeral hierarchy, below /run, made with the mode and owner of the folder `base`.
+
+    The folders that were missing are added to `made`.
+    """
+    parent = f"{places.upper}/{hierarchy}"
+    upper = f"{parent}/upper"
+    made += [path for path in (places.upper, parent, upper) if not os.path.isdir(path)]
+    folder(places.upper)
+    folder(parent)
+    if not os.path.isdir(upper):
+        _make_like(upper, base)
+    _check_file_system(upper, hierarchy)
+    return upper
+
+
+def persistent(places: Places, hierarchy: str, configured: str, base: str, made: list[str]) -> str:
+    """The upper that the settings name, as a real path below the root; the default one is made when it is missing.
+
+    The folders that were missing are added to `made`.  Raises OverlayError, with what to do, if no overlay can use it.
+    """
+    if configured == f"{DEFAULT_PARENT}/{hierarchy}":
+        _make_default(places, hierarchy, base, made)
+    upper = resolve(places, configured, hierarchy)
+    found, wanted = os.stat(upper), os.stat(base)
+    if (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) != (
+        stat.S_IMODE(wanted.st_mode),
+        wanted.st_uid,
+        wanted.st_gid,
+    ):
+        raise OverlayError(
+            f"{upper}: mode {stat.S_IMODE(found.st_mode):o} and owner {found.st_uid}:{found.st_gid} would become those "
+            f"of /{hierarchy}; give it mode {stat.S_IMODE(wanted.st_mode):o} and owner {wanted.st_uid}:{wanted.st_gid}"
+        )
+    _check_file_system(upper, hierarchy)
+    return upper
+
+
+def refuse_shared(places: Places, uppers: Mapping[str, str]) -> None:
+    """Raise OverlayError when two hierarchies, given with their configured uppers, would write to one folder."""
+    found: list[tuple[str, str]] = []
+    for hierarchy, configured in uppers.items():
+        try:
+            path = resolve(places, configured, hierarchy)
+        except OverlayError:
+            continue  # said when it is staged, or made then
+        for other, taken in found:
+            if f"{path}/".startswith(f"{taken}/") or f"{taken}/".startswith(f"{path}/"):
+                raise OverlayError(
+                    f"{path}: the uppers of /{other} and /{hierarchy} are one folder, or one lies in the other; "
+                    f"give each a folder of its own with Upper="
+                )
+        found.append((hierarchy, path))
+
+
+def resolve(places: Places, configured: str, hierarchy: str) -> str:
+    """The real path of the folder `configured`, links resolved inside the root.  Raises OverlayError."""
+    try:
+        root = os.open(places.root or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fd = syscalls.openat2(configured, os.O_PATH | os.O_DIRECTORY, syscalls.RESOLVE_IN_ROOT, root)
+        finally:
+            os.close(root)
+    except OSError as error:
+        raise OverlayError(
+            f"{places.root}{configured}: the upper folder of /{hierarchy} cannot be used: "
+            f"{os.strerror(error.errno or 0)}; make it, or name another with Upper= in extensions.conf"
+        ) from None
+    path = os.readlink(f"/proc/self/fd/{fd}")
+    os.close(fd)
+    return path
+
+
+def _make_default(places: Places, hierarchy: str, base: str, made: list[str]) -> None:
+    parent = chase.real_path(places.root, DEFAULT_PARENT) if places.root else DEFAULT_PARENT
+    path = f"{parent}/{hierarchy}"
+    try:
+        if not os.path.lexists(path):
+            made += [folder for folder in (parent, path) if not os.path.lexists(folder)]
+            os.makedirs(parent, 0o755, exist_ok=True)
+            _make_like(path, base)
+    except OSError as error:
+        raise OverlayError(f"{path}: cannot be made: {error.strerror}") from None
+
+
+def _make_like(path: str, base: str) -> None:
+    like = os.stat(base)
+    os.mkdir(path, 0o700)
+    os.chown(path, like.st_uid, like.st_gid)
+    os.chmod(path, stat.S_IMODE(like.st_mode))
+
+
+def _check_file_system(upper: str, hierarchy: str) -> None:
+    if os.statvfs(upper).f_flag & os.ST_RDONLY:
+        raise OverlayError(f"{upper}: is on a read-only file system; the upper of /{hierarchy} must be writable")
+    mount = mountinfo.visible(upper)
+    if mountinfo.read().mounts[mount].fstype == "overlay":
+        raise OverlayError(f"{upper}: is on an overlay, which cannot hold an upper; name another with Upper=")
+    # Not st_dev: a bind mount is another mount of one file system, and an overlay takes none of that either.
+    if mountinfo.visible(os.path.dirname(upper)) != mount:
+        raise OverlayError(
+            f"{upper}: is a mount point, so that its work folder beside it would be on another file system; "
+            f"use a folder inside it as Upper="
+        )
+
+
+def work(upper: str, hierarchy: str, generation: int) -> str:
+    """Make and return the work folder of a generation, beside the upper.
+
+    One for each generation, because making an overlay clears its work folder, while the old one still writes there.
+    """
+    path = f"{os.path.dirname(upper)}/{_prefix(upper)}{generation}"
+    try:
+        remove_tree(path)
+        os.mkdir(path, 0o700)
+        probe = f"{path}/probe"
+        with open(probe, "wb", buffering=0) as file:
+            file.write(bytes(4096))
+        os.unlink(probe)
+    except OSError as error:
+        remove_tree(path)
+        raise OverlayError(f"{path}: the work folder of /{hierarchy} cannot be used: {error.strerror}") from None
+    return path
+
+
+def _prefix(upper: str) -> str:
+    return f".{os.path.basename(upper)}-work-"
+
+
+def remove_old_work(places: Places, hierarchy: str, configured: str, generation: int) -> None:
+    """Remove the work folders of other generations, of the upper `configured` or, if that is "", the ephemeral one."""
+    upper = f"{places.upper}/{hierarchy}/upper"
+    if configured:
+        try:
+            upper = resolve(places, configured, hierarchy)
+        except OverlayError:
+            return  # there is none, or it cannot be used
+    parent, prefix = os.path.dirname(upper), _prefix(upper)
+    try:
+        names = os.listdir(parent)
+    except OSError:
+        return
+    for name in names:
+        if name.startswith(prefix) and name[len(prefix) :].isdecimal() and int(name[len(prefix) :]) != generation:
+            remove_tree(f"{parent}/{name}")
+
+
+def remove_tree(path: str) -> None:
+    """Remove a folder with all that is in it, as far as that works; a missing one is fine.
+
+    Never what is mounted in it, be it a bind within one file system, which a comparison of devices does not tell.
+    """
+    try:
+        parent = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        _remove_at(parent, os.path.basename(path))
+    finally:
+        os.close(parent)
+
+
+def _remove_at(parent: int, name: str) -> None:
+    same_mount = syscalls.RESOLVE_NO_XDEV | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_BENEATH
+    try:
+        try:
+            fd = syscalls.openat2(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, same_mount, parent)
+        except OSError as error:
+            if error.errno in (errno.ENOTDIR, errno.ELOOP):
+                os.unlink(name, dir_fd=parent)
+            return
+        try:
+            for entry in os.listdir(fd):
+                _remove_at(fd, entry)
+        finally:
+            os.close(fd)
+        os.rmdir(name, dir_fd=parent)
+    except OSError:
+        return

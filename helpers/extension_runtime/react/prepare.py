@@ -1,0 +1,112 @@
+#  SPDX-License-Identifier: MIT
+"""Brings services to what is merged: prepared before the swap, done around it, taken back when the change is.
+
+reaction = prepare(change, manifests, systemd, root, actions)
+reaction.before()      # stops what goes, while its files are still there
+... swap, and write down what is merged ...
+reaction.after()       # reload of PID 1, actions, starts, restarts
+reaction.healthy(...)  # what did not come up; if that takes the change back:
+reaction.withdraw()    # stops what only came with the change, while its files are still there
+... swap back ...
+reaction.revert()
+"""
+
+from __future__ import annotations
+
+from extension_manifests.escape import service_unit
+
+from extension_runtime.layers import compare
+from extension_runtime.layers.tree import View
+from extension_runtime.pid1.properties import COMMANDS
+from extension_runtime.react import affected, requested
+from extension_runtime.react import trigger as triggers
+from extension_runtime.react.actionfile import fixed_part
+from extension_runtime.react.affected import RELOAD, RESTART, START, STOP, Machine
+from extension_runtime.react.boot import with_needs
+from extension_runtime.react.reaction import Change, Outcome, Reaction
+from extension_runtime.react.unitfiles import UnitFiles
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from extension_manifests.manifest import Manifest
+
+    from extension_runtime.layers.compare import Changed
+    from extension_runtime.pid1.systemctl import Systemd
+    from extension_runtime.react.actionfile import Action
+
+__all__ = ["Change", "Outcome", "Reaction", "prepare", "reload_one", "stop_one"]
+FROM_FILES = (".service", ".socket", ".timer", ".path")
+PROPERTIES = ("Id", "FragmentPath", "Environment", "PropagatesReloadTo", "Triggers", *COMMANDS)
+
+
+def prepare(
+    change: Change, manifests: Mapping[str, Manifest], systemd: Systemd, root: str, actions: Sequence[Action]
+) -> Reaction:
+    """What `change` asks of services; called when the new layers are readable and not yet swapped in.
+
+    With a root nobody is asked and nothing is done, there only `changes` is filled.
+    """
+    stacks = {
+        name: compare.sources(change.old.get(name, ()), change.new.get(name, ()), change.bases.get(name))
+        for name in sorted({*change.old, *change.new})
+    }
+    within = _boot_places(actions) if change.boot else None
+    found = sorted(
+        (item for name, (old, new) in stacks.items() for item in compare.compare(old, new, name, within)),
+        key=lambda item: item.path,
+    )
+    if root:
+        return Reaction(change, found, systemd, Machine({}, {}, {}), manifests)
+    if not (found or change.added or change.changed or change.removed):
+        return Reaction(change, found, systemd, Machine({}, {}, {}), manifests)
+    machine = gather(systemd, [service_unit(name) for name in change.changed], change.boot)
+    reaction = Reaction(change, found, systemd, machine, manifests)
+    old_files = UnitFiles(View({name: old for name, (old, _new) in stacks.items()}))
+    new_files = UnitFiles(View({name: new for name, (_old, new) in stacks.items()}))
+    reaction.actions = triggers.triggered(actions, _minding(found, manifests, "actions"), change.verb, change.boot)
+    reaction.reload = affected.needs_reload(found) or requested.reload_manager(change)
+    reaction.reload |= any(item.action.daemon_reload for item in reaction.actions)
+    minding = _minding(found, manifests, "units")
+    wishes = [*requested.wishes(change, manifests, machine), *requested.by_actions(reaction.actions)]
+    if change.boot:
+        wishes += affected.wanted(minding, affected.added(minding, old_files, new_files), new_files, machine)
+        wishes = with_needs(wishes, new_files, machine, systemd)
+    else:
+        verdict = affected.decide(minding, old_files, new_files, machine)
+        wishes += verdict.wishes
+        reaction.notes += verdict.notes
+    reaction.wishes = requested.settle(wishes, machine)
+    return reaction
+
+
+def gather(systemd: Systemd, others: Sequence[str], boot: bool) -> Machine:
+    """What PID 1 knows; the properties of running units that have files, and of `others`, at boot of none."""
+    units, jobs = systemd.units(), systemd.jobs()
+    if boot:
+        return Machine(units, jobs, {})
+    names = sorted(u for u, unit in units.items() if unit.running and u.endswith(FROM_FILES))
+    return Machine(units, jobs, systemd.show([*names, *others], PROPERTIES))
+
+
+def _minding(found: Sequence[Changed], manifests: Mapping[str, Manifest], key: str) -> list[Changed]:
+    """The changes but for those of extensions that say KEY=none."""
+    deaf = {name for name, manifest in manifests.items() if getattr(manifest, key) == "none"}
+    return [change for change in found if change.extension not in deaf]
+
+
+def _boot_places(actions: Sequence[Action]) -> tuple[str, ...]:
+    """Where a change matters at boot: a walk of whole images would only delay it."""
+    globs = [glob for action in actions if action.boot for glob in action.paths]
+    return (*affected.RELOADING, *sorted({fixed_part(glob) for glob in globs}))
+
+
+def reload_one(root: str, name: str) -> int:
+    """`systemctl reload extension@NAME.service`: restart, reload and start what the manifest names; an exit status."""
+    return requested.run_one(root, name, (RESTART, RELOAD, START))
+
+
+def stop_one(root: str, name: str) -> int:
+    """`systemctl stop extension@NAME.service`: stop what the manifest names; an exit status."""
+    return requested.run_one(root, name, (STOP,))

@@ -1,0 +1,2 @@
+#  SPDX-License-Identifier: MIT
+"""Who still uses content that was replaced."""
