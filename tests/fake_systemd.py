@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from extension_runtime.layers.compare import Layer
+from extension_runtime.layers.lookup import Layer
 from extension_runtime.pid1.systemctl import Systemd, Unit
 
 

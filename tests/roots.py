@@ -17,8 +17,8 @@ from extension_manifests.errors import ExtensionError
 from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.kernel.mountinfo import Mount
 from extension_runtime.merge import transaction
+from extension_runtime.merge.result import Result
 from extension_runtime.merge.state import empty
-from extension_runtime.merge.transaction import Result
 from extension_runtime.overlay.top import generation_of
 from extension_runtime.steps import Step
 

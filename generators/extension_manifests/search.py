@@ -36,7 +36,7 @@ def find(root: str, suffix: str, directories: tuple[str, ...] = DIRECTORIES) -> 
     Drop-ins are NAME+suffix+".d/*.conf" and, for a suffix that starts with a dot, suffix[1:]+".d/*.conf"; of one base
     name the one for NAME wins over the general one, then the earlier directory; they apply in order of base names."""
     diagnostics: list[Diagnostic] = []
-    listing = Listing(root, diagnostics)
+    listing = Folders(root, diagnostics)
     listings = [(directory, *listing.of(directory)) for directory in directories]
     found: dict[str, Found] = {}
     for directory, base, entries in listings:
@@ -58,7 +58,7 @@ def find(root: str, suffix: str, directories: tuple[str, ...] = DIRECTORIES) -> 
     return [found[name] for name in sorted(found)], diagnostics
 
 
-class Listing:
+class Folders:
     """Lists directories below a root once each; a missing one is empty, a broken one a diagnostic."""
 
     __slots__ = ("diagnostics", "known", "root")
@@ -84,7 +84,7 @@ class Listing:
             return directory, {}
 
 
-def dropins(listing: Listing, listings: list[tuple[str, str, dict[str, None]]], folder: str) -> dict[str, Found]:
+def dropins(listing: Folders, listings: list[tuple[str, str, dict[str, None]]], folder: str) -> dict[str, Found]:
     """The drop-ins in `folder` of every directory by base name, the earlier directory wins."""
     out: dict[str, Found] = {}
     for directory, _, entries in listings:

@@ -21,7 +21,7 @@ SECTIONS = ("Usr", "Opt", "Etc", "Refresh")
 TABLE = {(key.section, key.name): key for key in keys.SETTINGS}
 
 
-class Hierarchy:
+class HierarchySettings:
     """How one hierarchy is merged: mode "auto", "read-only", "ephemeral" or "persistent"; upper: path of the
     persistent one; import_: whether that is one more read-only layer."""
 
@@ -34,7 +34,9 @@ class Hierarchy:
 
 
 class Settings:
-    """usr, opt, etc: Hierarchy; refresh_rollback; timeout_sec: seconds, maybe infinite; enabled: not extensions=0."""
+    """usr, opt, etc: HierarchySettings; refresh_rollback; timeout_sec: seconds, maybe infinite.
+
+    enabled: not extensions=0."""
 
     __slots__ = ("enabled", "etc", "opt", "refresh_rollback", "timeout_sec", "usr")
 
@@ -42,12 +44,12 @@ class Settings:
         self.enabled = True
         self.refresh_rollback = True
         self.timeout_sec = 90.0
-        self.usr = Hierarchy("auto", "/var/lib/extensions.mutable/usr", False)
-        self.opt = Hierarchy("auto", "/var/lib/extensions.mutable/opt", False)
-        self.etc = Hierarchy("auto", "/var/lib/extensions.mutable/etc", False)
+        self.usr = HierarchySettings("auto", "/var/lib/extensions.mutable/usr", False)
+        self.opt = HierarchySettings("auto", "/var/lib/extensions.mutable/opt", False)
+        self.etc = HierarchySettings("auto", "/var/lib/extensions.mutable/etc", False)
 
-    def hierarchy(self, name: str) -> Hierarchy:
-        """The Hierarchy of "usr", "opt" or "etc"."""
+    def hierarchy(self, name: str) -> HierarchySettings:
+        """The HierarchySettings of "usr", "opt" or "etc"."""
         return {"usr": self.usr, "opt": self.opt, "etc": self.etc}[name]
 
 

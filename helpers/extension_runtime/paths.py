@@ -1,5 +1,5 @@
 #  SPDX-License-Identifier: MIT
-"""Where the folders of a root are that this program makes and uses."""
+"""The folders of a root that this program makes and uses."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import os
 
 from extension_runtime.kernel import chase
 
+HIERARCHIES = ("usr", "opt", "etc")
 
-class Places:
+
+class Paths:
     """The folders of one root.  `root` is "" for the running machine, else an absolute path without a last slash.
 
     Links on the way are followed inside the root, once, here.  Raises ImageError for one that leads nowhere.

@@ -9,7 +9,9 @@ import stat
 from pathlib import Path
 
 from extension_runtime.kernel import syscalls
-from extension_runtime.layers.compare import Layer, diff, sources
+from extension_runtime.layers.compare import compare
+from extension_runtime.layers.listing import sources
+from extension_runtime.layers.lookup import Layer
 from extension_runtime.layers.tree import View
 
 NAMES = ("a", "b", "c")
@@ -81,7 +83,7 @@ def test_equals_what_the_kernel_shows(namespace: Path) -> None:
         expected = {path: "added" for path in after if path not in before}
         expected |= {path: "removed" for path in before if path not in after}
         expected |= {path: "modified" for path in after if path in before and before[path] != after[path]}
-        found = diff(old, new, str(lab / "base"), "usr")
+        found = compare(*sources(old, new, str(lab / "base")), "usr")
         assert {item.path: item.kind for item in found} == expected, (old, new)
         differences += len(expected)
         view = View({"usr": sources([], new, str(lab / "base"))[1]})

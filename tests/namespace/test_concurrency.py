@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 from extension_manifests.errors import ExtensionError
-from extension_runtime.merge import state, transaction
-from extension_runtime.merge.state import Lock, StateError
-from extension_runtime.paths import Places
+from extension_runtime import files
+from extension_runtime.files import StateError
+from extension_runtime.merge import transaction
+from extension_runtime.merge.state import Lock
+from extension_runtime.paths import Paths
 from roots import Root
 
 
@@ -71,7 +73,7 @@ def test_who_waited_goes_by_what_is_there_then(namespace: Path) -> None:
     reader, writer = os.pipe()
 
     def hold() -> int:
-        with Lock(Places(str(root.path)), 1):
+        with Lock(Paths(str(root.path)), 1):
             os.write(writer, b"held")
             time.sleep(0.5)
         return 0
@@ -127,15 +129,15 @@ def test_one_that_never_ends_is_told(namespace: Path) -> None:
     root = Root(namespace / "r")
     root.extension("app")
     root.merge()
-    with Lock(Places(str(root.path)), 1), pytest.raises(StateError, match="has not ended within"):
-        Lock(Places(str(root.path)), 0.05).__enter__()
+    with Lock(Paths(str(root.path)), 1), pytest.raises(StateError, match="has not ended within"):
+        Lock(Paths(str(root.path)), 0.05).__enter__()
 
 
 def test_the_lock_goes_with_its_holder(namespace: Path) -> None:
     root = Root(namespace / "r")
     root.extension("app")
     root.merge()
-    with Lock(Places(str(root.path)), 1):
+    with Lock(Paths(str(root.path)), 1):
         pass
     with open(root / "run/extensionctl/lock") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,6 +147,6 @@ def test_two_roots_do_not_wait_for_each_other(namespace: Path) -> None:
     first, second = Root(namespace / "a"), Root(namespace / "b")
     for root in (first, second):
         root.extension("app")
-    state.folder(Places(str(first.path)).run)
-    with Lock(Places(str(first.path)), 1):
+    files.folder(Paths(str(first.path)).run)
+    with Lock(Paths(str(first.path)), 1):
         assert transaction.run("refresh", str(second.path)).exit_code == 0

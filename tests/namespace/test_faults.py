@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from extension_manifests.errors import ExtensionError
+from extension_runtime import files
 from extension_runtime.kernel import syscalls
-from extension_runtime.merge import state, steps
-from extension_runtime.overlay import top, upper
-from extension_runtime.paths import Places
+from extension_runtime.merge import recover, state, steps
+from extension_runtime.overlay import exchange, upper
+from extension_runtime.paths import Paths
 from extension_runtime.steps import Step
 from roots import Interruption, Root, failing_call
 
@@ -252,10 +253,10 @@ def test_removing_layers_never_goes_into_one(namespace: Path, monkeypatch: pytes
     root = Root(namespace / "r")
     root.extension("app")
     root.merge()
-    places = Places(str(root.path))
+    places = Paths(str(root.path))
     monkeypatch.setattr(syscalls, "umount", lambda *_arguments: None)
     with pytest.raises(OSError, match="busy"):
-        steps.remove_layers(places, set())
+        recover.remove_layers(places, set())
     assert root.read("var/lib/extensions/app/usr/share/app") == "1"
     assert root.read("run/extensionctl/layers/1/app/usr/share/app") == "1"
 
@@ -264,13 +265,13 @@ def test_taking_a_staged_tree_off_leaves_the_real_submounts(namespace: Path) -> 
     """A copy of a shared submount is its peer: what is unmounted on the copy is unmounted on the submount."""
     root = fresh(namespace / "r")
     root.merge()
-    places = Places(str(root.path))
+    places = Paths(str(root.path))
     (root / "run/extensionctl/staging/usr").mkdir()
     tree = syscalls.open_tree(str(root / "run/extensionctl/base/usr"))
-    top.stage_tree(tree, str(root / "usr"), f"{places.staging}/usr")
+    exchange.stage_tree(tree, str(root / "usr"), f"{places.staging}/usr")
     os.close(tree)
     assert root.read("run/extensionctl/staging/usr/local/deep/file") == "usr/local/deep"
-    steps.clear_staging(places)
+    recover.clear_staging(places)
     assert root.read("usr/local/deep/file") == "usr/local/deep"
     assert os.listdir(places.staging) == []
 
@@ -280,7 +281,7 @@ def test_a_full_file_system_of_the_state(namespace: Path, monkeypatch: pytest.Mo
     before = lasting(root)
 
     def full(*_arguments: object) -> None:
-        raise state.StateError("state.json: No space left on device")
+        raise files.StateError("state.json: No space left on device")
 
     monkeypatch.setattr(state, "write", full)
     with pytest.raises(ExtensionError, match="No space left"):

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from extension_runtime.kernel import syscalls
-from extension_runtime.merge import steps
-from extension_runtime.overlay import top
+from extension_runtime.merge import swap
+from extension_runtime.overlay import build as overlays
+from extension_runtime.overlay import exchange
 from roots import Root
 
 
@@ -97,14 +98,14 @@ def test_without_mount_beneath_a_failure_puts_the_old_top_back(
 
 
 def test_an_error_of_mount_beneath_itself_is_no_old_kernel(namespace: Path) -> None:
-    assert top.knows_beneath()
+    assert exchange.knows_beneath()
     root = made(namespace)
     root.merge()
     tree = syscalls.open_tree(str(root / "usr"))
     try:
         with pytest.raises(OSError, match="Invalid argument"):
             # Nothing is mounted there, so that there is nothing to be beneath of.
-            top.exchange(tree, str(root / "usr/bin"), root.log.append)
+            exchange.exchange(tree, str(root / "usr/bin"), root.log.append)
     finally:
         os.close(tree)
     assert root.log == []
@@ -115,7 +116,7 @@ def test_without_lowerdir_key_layers_are_one_option(namespace: Path, monkeypatch
     root = made(namespace)
     root.put("run/extensions.d/extensions.conf", "[Etc]\nMode=persistent\n[Opt]\nMode=read-only\n")
     assert root.merge().exit_code == 0
-    assert not top._knows_lowerdir_key()
+    assert not overlays._knows_lowerdir_key()
     root.put("etc/written", "kept")
     for version in ("2", "3"):
         root.install(root.tree("app", version))
@@ -210,14 +211,14 @@ def test_a_swap_takes_less_than_the_goal(namespace: Path, monkeypatch: pytest.Mo
     root = made(namespace)
     root.merge()
     times: list[float] = []
-    original = steps.Swap.do
+    original = swap.Swap.do
 
     def timed(self: Any) -> None:
         begin = time.perf_counter()
         original(self)
         times.append((time.perf_counter() - begin) * 1e6)
 
-    monkeypatch.setattr(steps.Swap, "do", timed)
+    monkeypatch.setattr(swap.Swap, "do", timed)
     for _ in range(20):
         root.refresh(always=True)
     assert len(times) == 40

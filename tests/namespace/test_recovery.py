@@ -13,8 +13,8 @@ import pytest
 from extension_manifests.errors import ExtensionError
 from extension_runtime.kernel import syscalls
 from extension_runtime.merge import state
-from extension_runtime.overlay import top
-from extension_runtime.paths import Places
+from extension_runtime.overlay import exchange
+from extension_runtime.paths import Paths
 from extension_runtime.steps import Step
 from roots import Root
 
@@ -144,10 +144,10 @@ def test_killed_between_beneath_and_umount_stays_with_what_the_state_says(namesp
         os.kill(os.getpid(), signal.SIGKILL)
 
     root.install(image)
-    detach = top.detach
-    top.detach = die  # type: ignore[assignment]
+    detach = exchange.detach
+    exchange.detach = die  # type: ignore[assignment]
     assert forked(root.refresh) == signal.SIGKILL
-    top.detach = detach
+    exchange.detach = detach
     assert len([m for m in root.mounts() if m.path == str(root / "usr")]) == 3
     assert root.read("usr/share/app") == "1"
     with pytest.raises(ExtensionError):
@@ -214,6 +214,6 @@ def test_what_is_left_of_a_killed_write_is_no_state(namespace: Path) -> None:
     root = made(namespace)
     root.merge()
     root.put("run/extensionctl/state.json.new", '{"format": 1, "gener')
-    assert state.read(Places(str(root.path)))["generation"] == 1
+    assert state.read(Paths(str(root.path)))["generation"] == 1
     assert root.refresh().exit_code == 0
     root.check()

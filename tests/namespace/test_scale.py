@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from extension_runtime.overlay import top
+from extension_runtime.overlay import build as overlays
 from requirements import require_tool
 from roots import Root
 
@@ -41,7 +41,7 @@ def test_450_directories(namespace: Path) -> None:
 
 def test_more_than_an_overlay_takes(namespace: Path) -> None:
     root = Root(namespace / "r")
-    for number in range(top.MAX_LOWERS + 3):
+    for number in range(overlays.MAX_LOWERS + 3):
         root.extension(f"app{number:03}")
     assert root.merge().exit_code == 3
     left_out = [e for e in root.state["extensions"].values() if e["state"] == "failed"]

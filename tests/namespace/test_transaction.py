@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from extension_manifests.errors import ExtensionError
 from extension_runtime.kernel import mountinfo
-from extension_runtime.merge.transaction import TransactionError
+from extension_runtime.merge.result import TransactionError
 from roots import Root, remove
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from extension_runtime.layers import compare
-from extension_runtime.layers.compare import Layer, Source
-from extension_runtime.layers.listing import Entry, Folder
+from extension_runtime.layers.listing import Folder, sources
+from extension_runtime.layers.lookup import Item, Layer, Source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +33,7 @@ class Fake:
                 break
         return found
 
-    def entries(self, path: str) -> dict[str, Entry]:
+    def entries(self, path: str) -> dict[str, Item]:
         self.asked.append(path)
         found = self._at(path)
         return {name: _entry(value) for name, value in found[1].items()} if isinstance(found, tuple) else {}
@@ -44,11 +44,11 @@ class Fake:
         yield found.encode()
 
 
-def _entry(value: object) -> Entry:
+def _entry(value: object) -> Item:
     if isinstance(value, tuple):
-        return Entry("folder", opaque=value[0])
+        return Item("folder", opaque=value[0])
     assert isinstance(value, str)
-    return Entry("whiteout") if value == "-" else Entry("file", mode=0o644, size=len(value))
+    return Item("whiteout") if value == "-" else Item("file", mode=0o644, size=len(value))
 
 
 def merge(trees: list[Tree]) -> Tree:
@@ -165,7 +165,8 @@ def test_reads_directories(tmp_path: Path) -> None:
         os.utime(tmp_path / layer / "d" / "f", (when, when))
 
     def kinds(old: str, new: str) -> dict[str, str]:
-        found = compare.diff([Layer("e", str(tmp_path / old))], [Layer("e", str(tmp_path / new))], None, "opt")
+        stacks = sources([Layer("e", str(tmp_path / old))], [Layer("e", str(tmp_path / new))], None)
+        found = compare.compare(*stacks, "opt")
         return {c.path: c.kind for c in found}
 
     assert kinds("one", "one") == {}

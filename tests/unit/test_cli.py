@@ -17,7 +17,7 @@ import pytest
 from extension_runtime.cli import main
 from extension_runtime.image import record
 from extension_runtime.merge import state
-from extension_runtime.paths import Places
+from extension_runtime.paths import Paths
 from extension_runtime.pid1 import commands, queries
 from pytest_mock import MockerFixture
 
@@ -64,7 +64,7 @@ class Root:
                 "layer": "/layer",
             } | fields
         (self.path / "run/extensionctl").mkdir(parents=True, exist_ok=True, mode=0o700)
-        state.write(Places(str(self.path)), now)
+        state.write(Paths(str(self.path)), now)
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from extension_generator.emit import emit, listing
-from extension_generator.render import Link
+from extension_generator.render import Symlink
 
 if TYPE_CHECKING:
     from extension_generator.render import Output
 
 
 def test_writes_text_and_links(tmp_path: Path) -> None:
-    output: Output = {"a.mount": "text\n", "x.wants/a.mount": Link("../a.mount"), "d/e/f.conf": "more\n"}
+    output: Output = {"a.mount": "text\n", "x.wants/a.mount": Symlink("../a.mount"), "d/e/f.conf": "more\n"}
     assert emit(str(tmp_path), output) == []
     assert (tmp_path / "a.mount").read_text() == "text\n"
     assert (tmp_path / "a.mount").stat().st_mode & 0o777 == 0o644
@@ -28,7 +28,7 @@ def test_never_writes_over_or_through(tmp_path: Path) -> None:
     (tmp_path / "b.mount").symlink_to("elsewhere")
     (tmp_path / "c.mount").write_text("")
     (tmp_path / "d").write_text("a file where a directory has to be")
-    output: Output = {"a.mount": "x", "b.mount": "x", "c.mount": Link("y"), "d/e": "x", "z.mount": "x"}
+    output: Output = {"a.mount": "x", "b.mount": "x", "c.mount": Symlink("y"), "d/e": "x", "z.mount": "x"}
     errors = [str(error).removeprefix(f"{tmp_path}/") for error in emit(str(tmp_path), output)]
     end = "; remove the other or rename the extension"
     assert errors == [
@@ -48,4 +48,4 @@ def test_missing_directory_is_made(tmp_path: Path) -> None:
 
 
 def test_listing_has_every_path() -> None:
-    assert listing({"a.mount": "t\n", "x/a": Link("y")}) == "# a.mount\nt\n\n# x/a -> y\n\n"
+    assert listing({"a.mount": "t\n", "x/a": Symlink("y")}) == "# a.mount\nt\n\n# x/a -> y\n\n"

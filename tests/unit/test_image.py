@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from extension_runtime.image import find, host, record
+from extension_runtime.image import find, host, identity, record
 from extension_runtime.kernel.chase import ImageError
 
 SYSEXT = ("sysext",)
@@ -189,23 +189,23 @@ def test_a_name_that_is_no_directory(tmp_path: Path) -> None:
 
 def test_identity(tmp_path: Path) -> None:
     put(tmp_path, "srv/a/", "srv/b.raw")
-    a, b = (find.identity(path, str(tmp_path)) for path in ("/srv/a", "/srv/b.raw"))
+    a, b = (identity.identity(path, str(tmp_path)) for path in ("/srv/a", "/srv/b.raw"))
     assert a != b
-    assert a == find.identity("/srv/a", str(tmp_path)) == find.identity(f"{tmp_path}/srv/a")
+    assert a == identity.identity("/srv/a", str(tmp_path)) == identity.identity(f"{tmp_path}/srv/a")
     with find.find(str(tmp_path), "/srv/a", SYSEXT) as picked:
-        assert a == find.identity(picked.fd)
+        assert a == identity.identity(picked.fd)
     (tmp_path / "srv/new.raw").write_text("x")
     os.rename(tmp_path / "srv/new.raw", tmp_path / "srv/b.raw")
-    assert b != find.identity("/srv/b.raw", str(tmp_path))
+    assert b != identity.identity("/srv/b.raw", str(tmp_path))
     releases = tmp_path / "srv/a/usr/lib/extension-release.d"
     releases.mkdir(parents=True)
     (releases / "extension-release.a").write_text("ID=a\n")
-    before = find.identity("/srv/a", str(tmp_path))
+    before = identity.identity("/srv/a", str(tmp_path))
     assert before != a
     (releases / "extension-release.a").write_text("ID=b\n")
-    assert before != find.identity("/srv/a", str(tmp_path))
+    assert before != identity.identity("/srv/a", str(tmp_path))
     with pytest.raises(ImageError, match="/srv/none: does not exist"):
-        find.identity("/srv/none", str(tmp_path))
+        identity.identity("/srv/none", str(tmp_path))
 
 
 def test_records(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from extension_runtime.image import release
+from extension_runtime.image import osrelease, release
 from extension_runtime.image.host import Host
 from extension_runtime.kernel.chase import ImageError
 
@@ -107,12 +107,12 @@ def test_a_reason_stays_one_line() -> None:
     ],
 )
 def test_parse(text: str, data: dict[str, str]) -> None:
-    assert release.parse(text, "file") == data
+    assert osrelease.parse(text, "file") == data
 
 
 def test_parse_names_file_and_line() -> None:
     with pytest.raises(ImageError, match=r"^some/file:2: .*NAME=.*never ends"):
-        release.parse('ID=a\nNAME="b\nX=c\n', "some/file")
+        osrelease.parse('ID=a\nNAME="b\nX=c\n', "some/file")
 
 
 @pytest.mark.parametrize(

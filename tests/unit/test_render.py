@@ -52,15 +52,15 @@ def test_modes_wait_for_the_uppers_in_use() -> None:
 def test_required_by_never_requires_the_mount() -> None:
     # A restart of the mount in a refresh would take the other unit down.
     output = render.render(plan(Manifest("a", "/m", wanted_by=(), required_by=("x.service",))))
-    links = {path for path, content in output.items() if isinstance(content, render.Link)}
+    links = {path for path, content in output.items() if isinstance(content, render.Symlink)}
     assert links == {"x.service.requires/extension@a.service", "x.service.wants/run-extension-a.mount"}
 
 
 def test_links_are_relative_or_static() -> None:
     output = render.render(plan(Manifest("a", "/m", wanted_by=("b.extension", "x.target"))))
-    assert output["run-extension-b.mount.wants/run-extension-a.mount"] == render.Link("../run-extension-a.mount")
-    assert output["x.target.wants/extension@a.service"] == render.Link("/usr/lib/systemd/system/extension@.service")
-    assert len([content for content in output.values() if isinstance(content, render.Link)]) == 3
+    assert output["run-extension-b.mount.wants/run-extension-a.mount"] == render.Symlink("../run-extension-a.mount")
+    assert output["x.target.wants/extension@a.service"] == render.Symlink("/usr/lib/systemd/system/extension@.service")
+    assert len([content for content in output.values() if isinstance(content, render.Symlink)]) == 3
 
 
 def test_no_diagnostic_breaks_out_of_its_line() -> None:

@@ -8,7 +8,7 @@ import pytest
 from extension_manifests.manifest import Manifest
 from extension_manifests.settings import Settings
 from extension_runtime.image.record import Record
-from extension_runtime.merge import choose
+from extension_runtime.merge import choose, wanted
 from extension_runtime.merge.choose import KEEP, LAST_GOOD, NEW, NONE, Candidate, Choice
 
 
@@ -111,7 +111,7 @@ def entry_with(name: str, *hierarchies: str) -> Choice:
 
 def test_layers_keep_their_order_and_go_where_they_belong() -> None:
     choices = [entry_with("low", "usr"), entry_with("mid", "usr", "opt"), entry_with("top", "etc")]
-    found = choose.hierarchies(choices, Settings(), ("usr", "opt", "etc"))
+    found = wanted.hierarchies(choices, Settings(), ("usr", "opt", "etc"))
     assert {item.name: item.layers for item in found} == {
         "usr": [("low", "/layers/2/low/usr"), ("mid", "/layers/2/mid/usr")],
         "opt": [("mid", "/layers/2/mid/opt")],
@@ -122,7 +122,7 @@ def test_layers_keep_their_order_and_go_where_they_belong() -> None:
 
 def test_what_is_not_merged_has_no_layer_and_what_is_missing_is_left_out() -> None:
     choices = [Choice("app", NONE, {"layer": "", "hierarchies": ["usr"]})]
-    found = choose.hierarchies(choices, Settings(), ("usr", "etc"))
+    found = wanted.hierarchies(choices, Settings(), ("usr", "etc"))
     assert [(item.name, item.layers, item.merged) for item in found] == [("usr", [], False), ("etc", [], False)]
 
 
@@ -143,21 +143,21 @@ def test_modes_without_layers(
 ) -> None:
     settings = Settings()
     settings.etc.mode, settings.etc.import_, settings.etc.upper = mode, import_, "/up"
-    [item] = choose.hierarchies([], settings, ("etc",))
+    [item] = wanted.hierarchies([], settings, ("etc",))
     assert (item.merged, item.writable, item.imported, item.spec()["upper"]) == (merged_, writable, imported, upper)
 
 
 def test_extensions_off_merges_nothing_whatever_the_mode() -> None:
     settings = Settings()
     settings.enabled, settings.etc.mode = False, "persistent"
-    [item] = choose.hierarchies([entry_with("top", "etc")], settings, ("etc",))
+    [item] = wanted.hierarchies([entry_with("top", "etc")], settings, ("etc",))
     assert (item.merged, item.writable) == (False, False)
 
 
 def test_unmerged_is_the_base_alone() -> None:
     settings = Settings()
     settings.etc.mode = "persistent"
-    found = choose.unmerged(settings, ("usr", "etc"))
+    found = wanted.unmerged(settings, ("usr", "etc"))
     assert [(item.name, item.layers, item.merged, item.writable) for item in found] == [
         ("usr", [], False, False),
         ("etc", [], False, False),
@@ -166,12 +166,12 @@ def test_unmerged_is_the_base_alone() -> None:
 
 def test_a_spec_tells_what_has_to_be_done_again() -> None:
     settings = Settings()
-    specs = [choose.hierarchies([], settings, ("etc",))[0].spec()]
-    specs.append(choose.hierarchies([entry_with("a", "etc")], settings, ("etc",))[0].spec())
-    specs.append(choose.hierarchies([entry_with("a", "etc"), entry_with("b", "etc")], settings, ("etc",))[0].spec())
-    specs.append(choose.hierarchies([entry_with("b", "etc"), entry_with("a", "etc")], settings, ("etc",))[0].spec())
+    specs = [wanted.hierarchies([], settings, ("etc",))[0].spec()]
+    specs.append(wanted.hierarchies([entry_with("a", "etc")], settings, ("etc",))[0].spec())
+    specs.append(wanted.hierarchies([entry_with("a", "etc"), entry_with("b", "etc")], settings, ("etc",))[0].spec())
+    specs.append(wanted.hierarchies([entry_with("b", "etc"), entry_with("a", "etc")], settings, ("etc",))[0].spec())
     settings.etc.mode = "ephemeral"
-    specs.append(choose.hierarchies([entry_with("a", "etc")], settings, ("etc",))[0].spec())
+    specs.append(wanted.hierarchies([entry_with("a", "etc")], settings, ("etc",))[0].spec())
     settings.etc.import_ = True
-    specs.append(choose.hierarchies([entry_with("a", "etc")], settings, ("etc",))[0].spec())
+    specs.append(wanted.hierarchies([entry_with("a", "etc")], settings, ("etc",))[0].spec())
     assert all(one != other for i, one in enumerate(specs) for other in specs[:i])

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from extension_runtime.pid1 import units
 from extension_runtime.stale import search, swaps
 
 OLD = "0:45"
@@ -116,7 +117,7 @@ def test_a_process_that_ends_meanwhile(proc: Proc) -> None:
     ],
 )
 def test_unit_of_a_cgroup(cgroup: str, unit: str) -> None:
-    assert search.unit_of(cgroup) == unit
+    assert units.unit_of(cgroup) == unit
 
 
 def test_each_swap_counts_only_what_changed_since(proc: Proc, tmp_path: Path) -> None:

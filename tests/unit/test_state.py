@@ -7,9 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
+from extension_runtime import files
+from extension_runtime.files import StateError
 from extension_runtime.merge import state
-from extension_runtime.merge.state import Lock, StateError
-from extension_runtime.paths import Places
+from extension_runtime.merge.state import Lock
+from extension_runtime.paths import Paths
 
 
 def run(root: Path) -> Path:
@@ -19,20 +21,20 @@ def run(root: Path) -> Path:
 
 
 def test_places_are_below_the_root() -> None:
-    assert (Places("").state, Places("/").lock) == ("/run/extensionctl/state.json", "/run/extensionctl/lock")
-    assert (Places("").live, Places("/").live, Places("/usr").live) == (True, True, False)
-    assert Places("/usr//lib/").layers == "/usr/lib/run/extensionctl/layers"
+    assert (Paths("").state, Paths("/").lock) == ("/run/extensionctl/state.json", "/run/extensionctl/lock")
+    assert (Paths("").live, Paths("/").live, Paths("/usr").live) == (True, True, False)
+    assert Paths("/usr//lib/").layers == "/usr/lib/run/extensionctl/layers"
 
 
 def test_no_state_is_an_unmerged_one(tmp_path: Path) -> None:
-    assert state.read(Places(str(tmp_path))) == state.empty()
+    assert state.read(Paths(str(tmp_path))) == state.empty()
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     folder = run(tmp_path)
     wanted = {**state.empty(), "generation": 3, "stale": [{"unit": "é.service", "reason": "x"}]}
-    state.write(Places(str(tmp_path)), wanted)
-    assert state.read(Places(str(tmp_path))) == wanted
+    state.write(Paths(str(tmp_path)), wanted)
+    assert state.read(Paths(str(tmp_path))) == wanted
     assert os.listdir(folder) == ["state.json"]
     assert (folder / "state.json").stat().st_mode & 0o777 == 0o600
 
@@ -41,25 +43,25 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_a_state_that_is_none_says_what_to_do(tmp_path: Path, text: str) -> None:
     (run(tmp_path) / "state.json").write_text(text)
     with pytest.raises(StateError, match=r"state\.json: .*remove it and run 'extensionctl refresh --always'"):
-        state.read(Places(str(tmp_path)))
+        state.read(Paths(str(tmp_path)))
 
 
 def test_bytes_that_are_no_text_are_no_state(tmp_path: Path) -> None:
     (run(tmp_path) / "state.json").write_bytes(b"\xff\xfe{")
     with pytest.raises(StateError, match="remove it"):
-        state.read(Places(str(tmp_path)))
+        state.read(Paths(str(tmp_path)))
 
 
 def test_a_write_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = run(tmp_path)
-    state.write(Places(str(tmp_path)), state.empty())
+    state.write(Paths(str(tmp_path)), state.empty())
 
     def full(_source: str, _target: str) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "rename", full)
     with pytest.raises(StateError, match="No space left on device"):
-        state.write(Places(str(tmp_path)), {**state.empty(), "generation": 9})
+        state.write(Paths(str(tmp_path)), {**state.empty(), "generation": 9})
     assert json.loads((folder / "state.json").read_text())["generation"] == 0
     assert os.listdir(folder) == ["state.json"]
 
@@ -69,21 +71,21 @@ def test_a_link_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("1")
     os.symlink(tmp_path / "precious", folder / "state.json.new")
     with pytest.raises(StateError, match="symbolic links"):
-        state.write(Places(str(tmp_path)), state.empty())
+        state.write(Paths(str(tmp_path)), state.empty())
     assert (tmp_path / "precious").read_text() == "1"
 
 
 def test_folder_makes_its_parents_and_takes_no_link(tmp_path: Path) -> None:
-    state.folder(str(tmp_path / "a/b/c"))
+    files.folder(str(tmp_path / "a/b/c"))
     assert (tmp_path / "a/b/c").stat().st_mode & 0o777 == 0o700
-    state.folder(str(tmp_path / "a/b/c"))
+    files.folder(str(tmp_path / "a/b/c"))
     os.symlink(tmp_path / "a", tmp_path / "link")
     (tmp_path / "file").write_text("")
     for name in ("link", "file"):
         with pytest.raises(StateError, match="not a folder of the user"):
-            state.folder(str(tmp_path / name))
+            files.folder(str(tmp_path / name))
     with pytest.raises(StateError, match=r"Not a directory|File exists"):
-        state.folder(str(tmp_path / "file/below"))
+        files.folder(str(tmp_path / "file/below"))
 
 
 def test_remove_empty_removes_nothing_that_has_something_in_it(tmp_path: Path) -> None:
@@ -91,14 +93,14 @@ def test_remove_empty_removes_nothing_that_has_something_in_it(tmp_path: Path) -
     (tmp_path / "full/file").write_text("1")
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("1")
-    state.remove_empty(str(tmp_path))
+    files.remove_empty(str(tmp_path))
     assert sorted(os.listdir(tmp_path)) == ["file", "full"]
-    state.remove_empty(str(tmp_path / "missing"))
+    files.remove_empty(str(tmp_path / "missing"))
 
 
 def test_the_lock_is_taken_in_turn(tmp_path: Path) -> None:
     run(tmp_path)
-    places = Places(str(tmp_path))
+    places = Paths(str(tmp_path))
     with Lock(places, 1), pytest.raises(StateError, match="another merge or refresh has not ended within 0 s"):
         Lock(places, 0).__enter__()
     with Lock(places, 0):
@@ -108,4 +110,4 @@ def test_the_lock_is_taken_in_turn(tmp_path: Path) -> None:
 def test_a_lock_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
     os.symlink("elsewhere", run(tmp_path) / "lock")
     with pytest.raises(StateError, match="symbolic links"):
-        Lock(Places(str(tmp_path)), 0).__enter__()
+        Lock(Paths(str(tmp_path)), 0).__enter__()

@@ -12,11 +12,12 @@ from extension_manifests import manifest, settings
 from extension_manifests.unitfile import parse
 from extension_runtime.cli import table
 from extension_runtime.image import attach, release
-from extension_runtime.layers.compare import Layer, sources
+from extension_runtime.layers.listing import sources
+from extension_runtime.layers.lookup import Layer
 from extension_runtime.layers.tree import View
 from extension_runtime.react import actionfile, requested
-from extension_runtime.react.reaction import Change
 from extension_runtime.react.unitfiles import UnitFiles
+from extension_runtime.react.wish import Change
 
 TOP = Path(__file__).resolve().parents[2]
 WORDS = {

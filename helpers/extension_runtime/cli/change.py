@@ -11,7 +11,7 @@ from extension_manifests.errors import ExtensionError, printable
 
 from extension_runtime.cli import table
 from extension_runtime.cli.options import DONE, FAILED, LEFT_OUT, Options, may_read
-from extension_runtime.paths import Places
+from extension_runtime.paths import Paths
 from extension_runtime.pid1 import queries
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from extension_runtime.cli.facts import Extension
-    from extension_runtime.merge.transaction import Result
+    from extension_runtime.merge.result import Result
 
 MERGE_UNIT = "extensions-merge.service"
 REFRESH_UNIT = "extensions-refresh.service"
@@ -101,7 +101,7 @@ def _transact(options: Options, verb: str, *, dry_run: bool) -> Result:
     """Run the transaction in this process.  Raises ExtensionError, also for an ordinary user."""
     from extension_runtime.merge import transaction
 
-    folder = Places(options.root).run
+    folder = Paths(options.root).run
     if not may_read(folder) or (not dry_run and os.geteuid() != 0):
         raise ExtensionError(f"{options.verb} needs root, for what is merged is kept in {folder}; use sudo")
     return transaction.run(verb, options.root, dry_run=dry_run, always=options.always)

@@ -10,7 +10,7 @@ from extension_manifests.errors import ExtensionError
 from extension_manifests.escape import mount_unit, service_unit
 
 from extension_runtime.cli import status, table
-from extension_runtime.cli.facts import ROOT_ONLY, Extension, Known, gather
+from extension_runtime.cli.facts import ROOT_ONLY, Extension, Facts, gather
 from extension_runtime.cli.options import DONE, Options, note
 from extension_runtime.image import find, host, inspect
 from extension_runtime.kernel import chase
@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from extension_manifests.manifest import Manifest
 
-Facts = dict[str, list[str]]
+Paragraphs = dict[str, list[str]]
 INDENT = 13
 
 
@@ -48,9 +48,9 @@ def explain(options: Options) -> int:
     return DONE
 
 
-def collect(facts: Known, extension: Extension) -> Facts:
+def collect(facts: Facts, extension: Extension) -> Paragraphs:
     """What decided, under the words that a person reads, in the order in which it was decided."""
-    found: Facts = {"Reason": [extension.reason] if extension.reason else []}
+    found: Paragraphs = {"Reason": [extension.reason] if extension.reason else []}
     found.update(_manifest_files(facts, extension.name))
     problems = facts.plan.broken.get(extension.name, [])
     found["Mistakes"] = [str(problem) for problem in problems]
@@ -64,7 +64,7 @@ def collect(facts: Known, extension: Extension) -> Facts:
     return {key: values for key, values in found.items() if values}
 
 
-def _manifest_files(facts: Known, name: str) -> Facts:
+def _manifest_files(facts: Facts, name: str) -> Paragraphs:
     """The file that counts, those it hides, and drop-ins."""
     items, _ = search.find(facts.root, ".extension")
     item = next((item for item in items if item.name == name), None)
@@ -89,7 +89,7 @@ def _exists(root: str, path: str) -> bool:
         os.close(root_fd)
 
 
-def _units(facts: Known, name: str) -> Facts:
+def _units(facts: Facts, name: str) -> Paragraphs:
     """How PID 1 sees the extension."""
     mount, service = mount_unit(name), service_unit(name)
     lines = []
@@ -109,11 +109,11 @@ def _units(facts: Known, name: str) -> Facts:
     return {"Units": lines, "Conditions": [f"{text}: {result}" for text, result in asked]}
 
 
-def _image(facts: Known, manifest: Manifest) -> Facts:
+def _image(facts: Facts, manifest: Manifest) -> Paragraphs:
     """Where the image was looked for, which version was picked, and whether it matches this system."""
     wanted = f"{manifest.image} ({' and '.join(manifest.classes)})"
-    searched = "" if manifest.image.startswith("/") else f", looked for in {', '.join(find.places(manifest.classes))}"
-    found: Facts = {"Image": [wanted + searched]}
+    searched = "" if manifest.image.startswith("/") else f", looked for in {', '.join(find.folders(manifest.classes))}"
+    found: Paragraphs = {"Image": [wanted + searched]}
     record = facts.records.get(manifest.name)
     try:
         with find.find(facts.root or "/", manifest.image, manifest.classes) as picked:
@@ -144,7 +144,7 @@ def describe(system: host.Host) -> str:
     return " ".join(f"{key}={value}" for key, value in fields if value)
 
 
-def _layer(facts: Known, extension: Extension) -> Facts:
+def _layer(facts: Facts, extension: Extension) -> Paragraphs:
     """Its place among the layers of each hierarchy; while it is not merged, among all manifests."""
     if extension.state == "merged":
         orders = {f"/{h}: ": status.layers(facts, h)[::-1] for h in extension.hierarchies}

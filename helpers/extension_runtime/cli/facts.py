@@ -15,7 +15,7 @@ from extension_manifests.names import SUFFIX, name_problem
 from extension_runtime.cli.options import may_read
 from extension_runtime.image import attach, find, host, inspect
 from extension_runtime.merge.state import empty, read
-from extension_runtime.paths import Places
+from extension_runtime.paths import Paths
 from extension_runtime.pid1 import queries
 from extension_runtime.stale import swaps
 
@@ -66,7 +66,7 @@ class Extension:
         }
 
 
-class Known:
+class Facts:
     """All facts that the reading verbs need, gathered once.
 
     `readable` is false where the record of the merge is for other users' eyes only; `merge`, what state.json says, and
@@ -198,10 +198,10 @@ def unmet(unit: str, properties: dict[str, str]) -> str:
     return f"condition{'s' if len(failed) > 1 else ''} not met: {', '.join(failed)}"
 
 
-def gather(root: str) -> Known:
+def gather(root: str) -> Facts:
     """All facts about `root`.  Raises ExtensionError when they cannot be read, below a root also for lack of rights."""
     plan = load.load(root)
-    places = Places(root)
+    places = Paths(root)
     readable = may_read(places.run)
     if not readable and root:
         raise ExtensionError(f"{places.run}: readable by its owner only; use sudo")
@@ -214,4 +214,4 @@ def gather(root: str) -> Known:
     if not root:
         names = [m.name for m in plan.extensions]
         units = queries.show([mount_unit(n) for n in names] + [service_unit(n) for n in names])
-    return Known(root, host.read(root or "/"), plan, readable, merge, records, units)
+    return Facts(root, host.read(root or "/"), plan, readable, merge, records, units)

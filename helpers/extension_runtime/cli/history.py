@@ -9,14 +9,14 @@ from extension_runtime.cli import table
 from extension_runtime.cli.options import DONE, Options, may_read
 from extension_runtime.cli.status import moment
 from extension_runtime.merge import state
-from extension_runtime.paths import Places
+from extension_runtime.paths import Paths
 
 HEADINGS = ("when", "generation", "verb", "result", "reason")
 
 
 def history(options: Options) -> int:
     """Print the kept entries of the history, the latest last."""
-    places = Places(options.root)
+    places = Paths(options.root)
     if not may_read(places.run):
         raise ExtensionError("the history is readable by root only; use sudo")
     entries = state.read(places)["history"]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from extension_manifests.settings import HIERARCHIES
 
 from extension_runtime.cli import table
-from extension_runtime.cli.facts import ROOT_ONLY, Known, gather
+from extension_runtime.cli.facts import ROOT_ONLY, Facts, gather
 from extension_runtime.cli.options import DONE, Options, note
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ def status(options: Options) -> int:
     return DONE
 
 
-def summary(facts: Known) -> dict[str, Any]:
+def summary(facts: Facts) -> dict[str, Any]:
     """What `status` says, as data.  `writable` is None where nothing is merged, `merged` where nobody may know."""
     extensions = facts.extensions()
     counts = dict.fromkeys(("merged", "ready", "skipped", "failed", "masked"), 0)
@@ -46,7 +46,7 @@ def summary(facts: Known) -> dict[str, Any]:
     }
 
 
-def _hierarchy(facts: Known, name: str) -> dict[str, Any]:
+def _hierarchy(facts: Facts, name: str) -> dict[str, Any]:
     now = facts.merge["hierarchies"].get(name, {})
     settings = facts.plan.settings.hierarchy(name)
     merged = now.get("merged", False) if facts.readable else None
@@ -61,7 +61,7 @@ def _hierarchy(facts: Known, name: str) -> dict[str, Any]:
     }
 
 
-def layers(facts: Known, hierarchy: str) -> list[str]:
+def layers(facts: Facts, hierarchy: str) -> list[str]:
     """Names of the extensions on `hierarchy`, topmost first."""
     return [name for name, _ in reversed(facts.merge["hierarchies"][hierarchy].get("layers", []))]
 

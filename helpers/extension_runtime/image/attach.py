@@ -14,24 +14,17 @@ import stat
 from extension_manifests.errors import printable
 from extension_manifests.names import name_problem
 
-from extension_runtime.image import content, find, formats, host, record
+from extension_runtime.image import content, find, host, identity, record
+from extension_runtime.image.mount import mount_directory, mount_nothing, mount_raw, reason_of
 from extension_runtime.image.record import Record
-from extension_runtime.kernel import chase, loop, mountinfo, syscalls
+from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.kernel.chase import ImageError
-from extension_runtime.paths import Places
+from extension_runtime.paths import Paths
 
 TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-# Besides read-only.  No journal is replayed: an image is never written to, and a broken one must not hang.
-_FLAGS = {
-    "squashfs": (),
-    "erofs": (),
-    # What the superblock asks for on errors could be a panic of the machine.
-    "ext4": (("noload", ""), ("errors", "remount-ro")),
-    "btrfs": (("rescue", "nologreplay"),),
-}
 
 
 class Request:
@@ -67,7 +60,7 @@ def attach(request: Request) -> Record:
     leaves an empty directory attached with Mismatch=skip (PID 1 wants to see a mount), nothing with Mismatch=fail.
     Raises ImageError only when even that cannot be done: a bad name, or no place for the mount or the record.
     """
-    places = Places(request.root)
+    places = Paths(request.root)
     target = _place(places, request.name)
     became = Record(request.name, "attached", image=printable(request.image), classes=list(request.classes))
     tree = -1
@@ -78,18 +71,18 @@ def attach(request: Request) -> Record:
         became.reason = str(error)
     except OSError as error:  # such as an unreadable directory on a damaged disk
         became.state = "failed"
-        became.reason = printable(f"{error.filename or became.image}: {_text(error)}")
+        became.reason = printable(f"{error.filename or became.image}: {reason_of(error)}")
     try:
         _detach(target)
         if became.state == "skipped":
-            tree = _nothing()
+            tree = mount_nothing()
         if tree >= 0:
             syscalls.move_mount(tree, target)
         record.write(places.attached, became)
     except (OSError, ImageError) as error:
         _detach(target)
         became.state = "failed"
-        became.reason = str(error) if isinstance(error, ImageError) else printable(f"{target}: {_text(error)}")
+        became.reason = str(error) if isinstance(error, ImageError) else printable(f"{target}: {reason_of(error)}")
         record.write(places.attached, became)
     finally:
         if tree >= 0:
@@ -102,7 +95,7 @@ def renew(request: Request) -> bool:
 
     False, with nothing changed, when the image cannot be attached or the kernel cannot do this (before 6.5).
     """
-    places = Places(request.root)
+    places = Paths(request.root)
     target = _place(places, request.name)
     became = Record(request.name, "attached", image=printable(request.image), classes=list(request.classes))
     try:
@@ -120,7 +113,7 @@ def renew(request: Request) -> bool:
     return True
 
 
-def fail(places: Places, name: str, reason: str) -> Record:
+def fail(places: Paths, name: str, reason: str) -> Record:
     """Write down that extension `name` failed before its image was looked for; nothing of it stays attached."""
     _detach(_place(places, name))
     became = Record(name, "failed", printable(reason))
@@ -128,7 +121,7 @@ def fail(places: Places, name: str, reason: str) -> Record:
     return became
 
 
-def detach(places: Places, name: str) -> None:
+def detach(places: Paths, name: str) -> None:
     """Take off what is attached for extension `name` and forget it; a merge that uses it keeps its own copy."""
     target = _place(places, name)
     _detach(target)
@@ -139,7 +132,7 @@ def detach(places: Places, name: str) -> None:
         pass
 
 
-def records(places: Places) -> dict[str, Record]:
+def records(places: Paths) -> dict[str, Record]:
     """What became of each image, by extension; what was attached and is no longer mounted is left out."""
     found = record.read_all(places.attached)
     # Not os.path.ismount(): that does not know a bind within one file system.
@@ -165,15 +158,15 @@ def _prepare(request: Request, became: Record) -> int:
         attributes = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NODEV
         attributes |= syscalls.MOUNT_ATTR_NOSUID if request.nosuid else 0
         attributes |= syscalls.MOUNT_ATTR_NOEXEC if request.noexec else 0
-        became.identity = find.identity(picked.fd)
+        became.identity = identity.identity(picked.fd)
         try:
             if picked.kind == "directory":
                 became.format = "directory"
-                tree = _clone(picked.fd, attributes)
+                tree = mount_directory(picked.fd, attributes)
             else:
                 became.format, tree = mount_raw(picked.fd, attributes, shown)
         except OSError as error:
-            raise ImageError(printable(f"{shown}: cannot be mounted: {_text(error)}")) from None
+            raise ImageError(printable(f"{shown}: cannot be mounted: {reason_of(error)}")) from None
         try:
             _check(tree, request, picked.name, became, shown)
         except BaseException:
@@ -192,73 +185,7 @@ def _check(tree: int, request: Request, image_name: str, became: Record, shown: 
         became.version = became.version or printable(data.get("IMAGE_VERSION", ""))
 
 
-def _clone(directory: int, attributes: int) -> int:
-    """A detached mount of a directory, of itself only; private, so that nothing that is mounted later gets into it."""
-    tree = syscalls.open_tree("", dir_fd=directory)
-    try:
-        syscalls.mount_setattr(tree, attr_set=attributes, propagation=syscalls.MS_PRIVATE)
-    except OSError:
-        os.close(tree)
-        raise
-    return tree
-
-
-def mount_raw(image_fd: int, attributes: int, shown: str) -> tuple[str, int]:
-    """The name of the file system in the raw image `image_fd` (O_PATH) and a detached mount of it."""
-    readable = chase.reopen(image_fd)
-    try:
-        size = os.lseek(readable, 0, os.SEEK_END)
-        head = os.pread(readable, formats.HEAD, 0)
-        try:
-            format = formats.detect(head, size)
-        except ImageError as error:
-            raise ImageError(f"{shown}: {error}") from None
-        device, path = loop.attach(readable, shown)
-    finally:
-        os.close(readable)
-    # The device lives as long as this descriptor or the mount.
-    try:
-        context = syscalls.fsopen(format)
-        try:
-            syscalls.fsconfig_string(context, "source", path)
-            syscalls.fsconfig_flag(context, "ro")
-            for key, value in _FLAGS[format]:
-                if value:
-                    syscalls.fsconfig_string(context, key, value)
-                else:
-                    syscalls.fsconfig_flag(context, key)
-            syscalls.fsconfig_create(context)
-            return format, syscalls.fsmount(context, attributes)
-        finally:
-            os.close(context)
-    except OSError as error:
-        if error.errno == errno.ENODEV:
-            raise ImageError(f"{shown}: this kernel has no {format}; load its module") from None
-        raise ImageError(printable(f"{shown}: no sound {format} file system: {_text(error)}")) from None
-    finally:
-        os.close(device)
-
-
-def _nothing() -> int:
-    """A detached mount of an empty directory."""
-    context = syscalls.fsopen("tmpfs")
-    try:
-        for key, value in (("source", "skipped"), ("mode", "0555"), ("nr_inodes", "1"), ("size", "4k")):
-            syscalls.fsconfig_string(context, key, value)
-        syscalls.fsconfig_flag(context, "ro")
-        syscalls.fsconfig_create(context)
-        everything = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NODEV
-        return syscalls.fsmount(context, everything | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NOEXEC)
-    finally:
-        os.close(context)
-
-
-def _text(error: OSError) -> str:
-    # The text of syscalls is in strerror, those of Python have the reason only.
-    return error.strerror or str(error)
-
-
-def _place(places: Places, name: str) -> str:
+def _place(places: Paths, name: str) -> str:
     """Where extension `name` is attached; made, where it is missing.  Raises ImageError."""
     problem = name_problem(name)
     if problem:
@@ -270,7 +197,7 @@ def _place(places: Places, name: str) -> str:
         except FileExistsError:
             pass
         except OSError as error:
-            raise ImageError(printable(f"{made}: {_text(error)}")) from None
+            raise ImageError(printable(f"{made}: {reason_of(error)}")) from None
         if not stat.S_ISDIR(os.lstat(made).st_mode):
             raise ImageError(f"{made}: is no directory; remove it")
     return target
@@ -284,4 +211,4 @@ def _detach(target: str) -> None:
         except OSError as error:
             if error.errno in (errno.EINVAL, errno.ENOENT):
                 return
-            raise ImageError(printable(f"{target}: {_text(error)}")) from None
+            raise ImageError(printable(f"{target}: {reason_of(error)}")) from None

@@ -12,7 +12,7 @@ import stat
 
 from extension_manifests.errors import printable
 
-from extension_runtime.image import release
+from extension_runtime.image import osrelease, release
 from extension_runtime.kernel import chase
 from extension_runtime.kernel.chase import ImageError
 
@@ -76,7 +76,7 @@ def read_release(tree: int, class_: str, name: str, shown: str) -> dict[str, str
         path = f"{directory}/{release.PREFIX}{chosen}"
     where = f"{shown}: /{path}"
     try:
-        data = release.parse(chase.read_text(tree, path, where, release.SIZE_MAX), where)
+        data = osrelease.parse(chase.read_text(tree, path, where, osrelease.SIZE_MAX), where)
     except OSError as error:
         raise ImageError(printable(f"{where}: {os.strerror(error.errno or 0)}")) from None
     if not data:

@@ -17,14 +17,18 @@ from extension_runtime.kernel import chase
 from extension_runtime.kernel.chase import ImageError
 
 TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
 
 # class -> where images are looked for, first match wins
 PLACES = {
     "sysext": ("/etc/extensions", "/run/extensions", "/var/lib/extensions"),
     "confext": ("/run/confexts", "/var/lib/confexts", "/usr/local/lib/confexts", "/usr/lib/confexts"),
 }
+
+
 _NULL = os.makedev(1, 3)
 
 
@@ -57,7 +61,7 @@ class Picked:
             self.fd = -1
 
 
-def places(classes: Iterable[str]) -> tuple[str, ...]:
+def folders(classes: Iterable[str]) -> tuple[str, ...]:
     """Where images of these classes are looked for, in order; sysext before confext."""
     wanted = set(classes)
     return tuple(place for class_, found in PLACES.items() if class_ in wanted for place in found)
@@ -79,7 +83,7 @@ def find(root: str, image: str, classes: Iterable[str]) -> Picked:
             if picked is None:
                 raise ImageError("; ".join(remarks) or printable(f"{image}: no such image"))
             return picked
-        searched = places(classes)
+        searched = folders(classes)
         for place in searched:
             picked = _in_place(root_fd, place, image, remarks)
             if picked is not None:
@@ -108,7 +112,7 @@ def _in_place(root_fd: int, place: str, name: str, remarks: list[str]) -> Picked
     """The image of `name` in the directory `place`; remarks are for the message where there is none anywhere."""
     for suffix in ("", ".raw"):
         path = f"{place}/{name}{suffix}"
-        fd = _open(root_fd, path)
+        fd = open_image(root_fd, path)
         if fd < 0:
             continue
         mode, device = _stat(fd)
@@ -145,7 +149,7 @@ def _absolute(root_fd: int, image: str, remarks: list[str]) -> Picked | None:
     if last.endswith(".v"):
         base = last[:-2].removesuffix(".raw")
         return _versioned(root_fd, path, base, ".raw" if last.endswith(".raw.v") else "", base, remarks)
-    fd = _open(root_fd, path)
+    fd = open_image(root_fd, path)
     if fd < 0:
         return None
     mode, _device = _stat(fd)
@@ -159,7 +163,7 @@ def _absolute(root_fd: int, image: str, remarks: list[str]) -> Picked | None:
 
 def _versioned(root_fd: int, directory: str, base: str, suffix: str, name: str, remarks: list[str]) -> Picked | None:
     """The version of `base` that counts in the `.v/` directory `directory`, or None with a remark."""
-    fd = _open(root_fd, directory)
+    fd = open_image(root_fd, directory)
     if fd < 0:
         return None
     try:
@@ -176,7 +180,7 @@ def _versioned(root_fd: int, directory: str, base: str, suffix: str, name: str, 
         remarks.append(f"{directory}: holds no {base}_VERSION{suffix} for this architecture ({host.architecture()})")
         return None
     path = f"{directory}/{choice.filename}"
-    fd = _open(root_fd, path)
+    fd = open_image(root_fd, path)
     if fd < 0:
         raise ImageError(printable(f"{path}: is gone; it was there a moment ago"))
     mode = _stat(fd)[0]
@@ -188,7 +192,7 @@ def _versioned(root_fd: int, directory: str, base: str, suffix: str, name: str, 
     raise _refused(path, mode)
 
 
-def _open(root_fd: int, path: str) -> int:
+def open_image(root_fd: int, path: str) -> int:
     """A descriptor of `path` below the root, or -1 when there is no such name.  A link to nothing is an error."""
     try:
         return chase.locate(root_fd, path)
@@ -211,42 +215,3 @@ def _stat(fd: int) -> tuple[int, int]:
 
 def _refused(path: str, mode: int) -> ImageError:
     return ImageError(printable(f"{path}: is {chase.kind(mode)}; an image is a directory or a raw file system"))
-
-
-_TELLING = ("usr", "usr/lib", "usr/lib/extension-release.d", "opt", "etc", "etc/extension-release.d")
-
-
-def identity(path: str | int, root: str = "/") -> str:
-    """A text that differs when the image at `path` (below `root`; or a descriptor of it) is another or was written to.
-
-    Device, inode, size and time of change; for a directory those of its top and of its release files, too: what
-    changes deeper inside is not seen.  Raises ImageError.
-    """
-    if isinstance(path, int):
-        return _identity(path)
-    root_fd = chase.open_root(root)
-    try:
-        fd = _open(root_fd, path)
-    finally:
-        os.close(root_fd)
-    if fd < 0:
-        raise ImageError(printable(f"{path}: does not exist"))
-    try:
-        return _identity(fd)
-    finally:
-        os.close(fd)
-
-
-def _identity(fd: int) -> str:
-    info = os.fstat(fd)
-    parts = [f"{info.st_dev:x}:{info.st_ino:x}:{info.st_size:x}:{info.st_ctime_ns:x}"]
-    if not stat.S_ISDIR(info.st_mode):
-        return parts[0]
-    for path in _TELLING:
-        found = chase.entry(fd, path)
-        parts.append(f"{found.st_ino:x}:{found.st_ctime_ns:x}" if found else "-")
-        if found and path.endswith(".d") and stat.S_ISDIR(found.st_mode):
-            for name in chase.listing(fd, path):
-                release = chase.entry(fd, f"{path}/{name}")
-                parts.append(f"{release.st_ino:x}:{release.st_ctime_ns:x}" if release else "-")
-    return ",".join(parts)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import os
 
-from extension_runtime.image import release
+from extension_runtime.image import osrelease
 from extension_runtime.kernel import chase
 
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
@@ -70,7 +70,7 @@ def read(root: str) -> Host:
         fields: dict[str, str] = {}
         for path in _OS_RELEASE:
             try:
-                fields = release.parse(chase.read_text(root_fd, path, "/" + path, release.SIZE_MAX), "/" + path)
+                fields = osrelease.parse(chase.read_text(root_fd, path, "/" + path, osrelease.SIZE_MAX), "/" + path)
                 break
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ENOTDIR):

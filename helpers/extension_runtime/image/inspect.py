@@ -10,7 +10,7 @@ import os
 
 from extension_manifests.errors import ExtensionError, printable
 
-from extension_runtime.image import content, formats, host, release
+from extension_runtime.image import content, formats, host, osrelease, release
 from extension_runtime.kernel import chase
 
 TYPE_CHECKING = False
@@ -48,11 +48,11 @@ def probe_all(picked: Picked, system: host.Host) -> Verdict:
         return _judge(picked.fd, "directory", picked, classes_of(picked.fd, picked), system)
     if os.geteuid() != 0:
         return Verdict(_raw_format(picked))
-    from extension_runtime.image import attach
+    from extension_runtime.image import mount
     from extension_runtime.kernel import syscalls
 
     attributes = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NODEV
-    format_, tree = attach.mount_raw(picked.fd, attributes, picked.path)
+    format_, tree = mount.mount_raw(picked.fd, attributes, picked.path)
     try:
         return _judge(tree, format_, picked, classes_of(tree, picked), system)
     finally:
@@ -103,12 +103,12 @@ def system_of(path: str) -> host.Host:
     """The system that the os-release(5) file `path` tells of, on this machine's processor.  Raises ExtensionError."""
     root = chase.open_root("/")
     try:
-        text = chase.read_text(root, os.path.abspath(path), path, release.SIZE_MAX)
+        text = chase.read_text(root, os.path.abspath(path), path, osrelease.SIZE_MAX)
     except OSError as error:
         raise ExtensionError(printable(f"{path}: {error.strerror}")) from None
     finally:
         os.close(root)
-    fields = release.parse(text, path)
+    fields = osrelease.parse(text, path)
     return host.Host(
         fields.get("ID", ""),
         tuple(fields.get("ID_LIKE", "").split()),

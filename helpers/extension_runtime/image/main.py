@@ -26,7 +26,7 @@ _WHERE = "/run/extension/"
 _LATER = {"policy": "ImagePolicy=", "roothash": "RootHash=", "signature": "Signature="}
 
 
-class UsageError(ExtensionError):
+class CallError(ExtensionError):
     """mount.extension was called with what it does not understand."""
 
 
@@ -43,7 +43,7 @@ class Call:
 
 
 def parse(arguments: Sequence[str]) -> Call:
-    """Read the arguments as mount(8) gives them: options may stand anywhere.  Raises UsageError."""
+    """Read the arguments as mount(8) gives them: options may stand anywhere.  Raises CallError."""
     plain: list[str] = []
     options: list[str] = []
     fake = False
@@ -61,21 +61,21 @@ def parse(arguments: Sequence[str]) -> Call:
             letter, letters = letters[0], letters[1:]
             if letter in "otN":
                 if not letters and not rest:
-                    raise UsageError(f"-{letter} wants a value")
+                    raise CallError(f"-{letter} wants a value")
                 value, letters = letters or rest.pop(0), ""
                 if letter == "o":
                     options += value.split(",")
             elif letter == "f":
                 fake = True
             elif letter not in "snvrwi":
-                raise UsageError(printable(f"unknown option -{letter}"))
+                raise CallError(printable(f"unknown option -{letter}"))
     if len(plain) != 2:
-        raise UsageError("want SOURCE TARGET [-sfnv] [-o OPTIONS]")
+        raise CallError("want SOURCE TARGET [-sfnv] [-o OPTIONS]")
     return Call(plain[0], plain[1], options, fake)
 
 
 def ours(options: Sequence[str]) -> dict[str, str]:
-    """Our options without "ext.", decoded.  Raises UsageError."""
+    """Our options without "ext.", decoded.  Raises CallError."""
     found: dict[str, str] = {}
     for option in options:
         key, _, value = option.partition("=")
@@ -84,38 +84,38 @@ def ours(options: Sequence[str]) -> dict[str, str]:
         try:
             found[key[4:]] = decode(value)
         except ValueError:
-            raise UsageError(printable(f"{option}: a backslash in it begins no \\xNN")) from None
+            raise CallError(printable(f"{option}: a backslash in it begins no \\xNN")) from None
     return found
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """The root and the extension's name that the mount point `target` stands for.  Raises UsageError."""
+    """The root and the extension's name that the mount point `target` stands for.  Raises CallError."""
     root, where, name = target.rstrip("/").rpartition(_WHERE)
     if not where or not name or "/" in name or not target.startswith("/"):
-        raise UsageError(printable(f"{target}: extensions are mounted at {_WHERE}NAME only"))
+        raise CallError(printable(f"{target}: extensions are mounted at {_WHERE}NAME only"))
     return root, name
 
 
 def request(source: str, root: str, name: str, settings: dict[str, str]) -> Request:
-    """What to attach, from our options.  Raises UsageError."""
+    """What to attach, from our options.  Raises CallError."""
     from extension_runtime.image.attach import Request
 
     asked = {}
     for key, value in settings.items():
         if key in _LATER and value:
-            raise UsageError(f"{_LATER[key]} is not yet supported, so this image is not attached; remove the setting")
+            raise CallError(f"{_LATER[key]} is not yet supported, so this image is not attached; remove the setting")
         if key not in ("class", "mismatch", "noexec", "nosuid", "image", "error", *_LATER):
-            raise UsageError(printable(f"unknown option ext.{key}"))
+            raise CallError(printable(f"unknown option ext.{key}"))
         if key in ("noexec", "nosuid"):
             if value not in ("0", "1"):
-                raise UsageError(printable(f"ext.{key}={value}: write 0 or 1"))
+                raise CallError(printable(f"ext.{key}={value}: write 0 or 1"))
             asked[key] = value == "1"
     classes = tuple(settings.get("class", "sysext").split(":"))
     if not set(classes) <= {"sysext", "confext"}:
-        raise UsageError(printable(f"ext.class={':'.join(classes)}: write sysext, confext or sysext:confext"))
+        raise CallError(printable(f"ext.class={':'.join(classes)}: write sysext, confext or sysext:confext"))
     mismatch = settings.get("mismatch", "skip")
     if mismatch not in ("skip", "fail"):
-        raise UsageError(printable(f"ext.mismatch={mismatch}: write skip or fail"))
+        raise CallError(printable(f"ext.mismatch={mismatch}: write skip or fail"))
     # mount(8) makes a path of a name that is one below its working directory: "opt" becomes "/opt".
     image = settings.get("image") or source
     return Request(root, name, image, classes, mismatch, asked.get("noexec"), asked.get("nosuid"))
@@ -127,16 +127,16 @@ def run(arguments: Sequence[str]) -> tuple[int, str]:
     if call.fake or "remount" in call.options:
         return 0, ""
     from extension_runtime.image import attach
-    from extension_runtime.paths import Places
+    from extension_runtime.paths import Paths
 
     root, name = split_target(call.target)
     try:
         settings = ours(call.options)
         if settings.get("error"):
-            raise UsageError(printable(settings["error"]))
+            raise CallError(printable(settings["error"]))
         wanted = request(call.source, root, name, settings)
-    except UsageError as error:
-        attach.fail(Places(root), name, str(error))
+    except CallError as error:
+        attach.fail(Paths(root), name, str(error))
         raise
     record = attach.attach(wanted)
     if record.state == "failed":

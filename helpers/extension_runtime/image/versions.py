@@ -65,7 +65,7 @@ _SECONDARY = {
 }
 
 
-class Choice:
+class Versioned:
     """One entry of a `.v/` directory.  `tries_left` is None where the name counts no tries."""
 
     __slots__ = ("architecture", "filename", "tries_done", "tries_left", "version")
@@ -80,7 +80,7 @@ class Choice:
         self.tries_done = tries_done
 
 
-def split(filename: str, base: str, suffix: str) -> Choice | None:
+def split(filename: str, base: str, suffix: str) -> Versioned | None:
     """Read `BASE_VERSION[_ARCH][+LEFT[-DONE]]SUFFIX`; None when `filename` is not of that form."""
     stem = filename.removeprefix(base + "_")
     if stem == filename or not stem.endswith(suffix):
@@ -96,7 +96,7 @@ def split(filename: str, base: str, suffix: str) -> Choice | None:
         version, architecture = stem, ""
     if not version or not _VERSION.issuperset(version):
         return None
-    return Choice(filename, version, architecture, left, done)
+    return Versioned(filename, version, architecture, left, done)
 
 
 def _tries(text: str) -> tuple[int, int] | None:
@@ -110,7 +110,7 @@ def _number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 10
 
 
-def better(a: Choice, b: Choice, native: str) -> bool:
+def better(a: Versioned, b: Versioned, native: str) -> bool:
     """Whether `a` wins over `b`: tries left, version, architecture, more tries left, fewer done, name."""
     if (a.tries_left == 0) != (b.tries_left == 0):
         return b.tries_left == 0
@@ -120,16 +120,16 @@ def better(a: Choice, b: Choice, native: str) -> bool:
     return _rank(a, native) > _rank(b, native)
 
 
-def _rank(choice: Choice, native: str) -> tuple[int, int, int, str]:
+def _rank(choice: Versioned, native: str) -> tuple[int, int, int, str]:
     preference = 2 if choice.architecture == native else 1 if choice.architecture else 0
     left = _UNLIMITED if choice.tries_left is None else choice.tries_left
     done = _UNLIMITED if choice.tries_done is None else choice.tries_done
     return preference, left, -done, choice.filename
 
 
-def pick(filenames: Iterable[str], base: str, suffix: str, native: str) -> Choice | None:
+def pick(filenames: Iterable[str], base: str, suffix: str, native: str) -> Versioned | None:
     """The entry of `filenames` that counts on the architecture `native`, or None when none is of the right form."""
-    best: Choice | None = None
+    best: Versioned | None = None
     for filename in filenames:
         choice = split(filename, base, suffix)
         if choice is None or choice.architecture not in ("", native, _SECONDARY.get(native)):

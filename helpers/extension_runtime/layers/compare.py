@@ -9,28 +9,15 @@ from __future__ import annotations
 
 from itertools import zip_longest
 
-from extension_runtime.layers.listing import Folder
+from extension_runtime.layers.lookup import Node, Source, root_of
 
 TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from extension_runtime.layers.listing import Entry, Listing
 
 COMPARE_MAX = 64 << 20  # bytes; two larger files from different layers count as different without being read
-
-
-class Layer:
-    """A directory that is stacked for one hierarchy.  `extension` is "" for an upper, which is no extension's."""
-
-    __slots__ = ("extension", "path")
-
-    def __init__(self, extension: str, path: str) -> None:
-        self.extension = extension
-        self.path = path
-
-    def __repr__(self) -> str:
-        return f"Layer({self.extension!r}, {self.path!r})"
 
 
 class Changed:
@@ -50,104 +37,16 @@ class Changed:
         return f"Changed({self.path!r}, {self.kind!r}, {self.extension!r})"
 
 
-class Source:
-    """A layer and what it holds.  The same object stands in both stacks when the layer stays."""
-
-    __slots__ = ("extension", "listing")
-
-    def __init__(self, extension: str, listing: Listing) -> None:
-        self.extension = extension
-        self.listing = listing
-
-
-class Node:
-    """What a look-up of one path in a stack ends on.
-
-    `entry` is None when there is nothing.  `sources` are the layers, highest first, whose folders are merged here.
-    `decider` is the layer that gave the entry or hid it; `cut` the one that ended the merging of folders.
-    """
-
-    __slots__ = ("cut", "decider", "entry", "path", "sources")
-
-    def __init__(
-        self, path: str, entry: Entry | None, sources: tuple[Source, ...], decider: Source | None, cut: Source | None
-    ) -> None:
-        self.path = path
-        self.entry = entry
-        self.sources = sources
-        self.decider = decider
-        self.cut = cut
-
-    def child(self, name: str) -> Node:
-        """The entry `name` of this folder, by the rules of overlayfs."""
-        entry: Entry | None = None
-        decider: Source | None = None
-        cut = self.cut
-        folders: list[Source] = []
-        for source in self.sources:
-            found = source.listing.entries(self.path).get(name)
-            if found is None:
-                continue
-            if entry is None and found.kind != "whiteout":
-                entry, decider = found, source
-            if found.kind != "folder":
-                cut = source
-                break
-            folders.append(source)
-            if found.opaque:
-                cut = source
-                break
-        path = f"{self.path}/{name}" if self.path else name
-        return Node(path, entry, tuple(folders), decider or cut, cut)
-
-    def names(self) -> list[str]:
-        """The visible entries of this folder, sorted."""
-        found = {name for source in self.sources for name in source.listing.entries(self.path)}
-        return sorted(name for name in found if self.child(name).entry is not None)
-
-
-def root_of(sources: Sequence[Source]) -> Node:
-    """The top of a stack of sources, lowest first."""
-    return Node("", None, tuple(reversed(sources)), None, None)
-
-
-def sources(old: Sequence[Layer], new: Sequence[Layer], base: str | None) -> tuple[list[Source], list[Source]]:
-    """Both stacks with their listings, the base lowest in each; a layer that stays is one object."""
-    known: dict[tuple[str, str], Source] = {}
-
-    def stack(layers: Sequence[Layer]) -> list[Source]:
-        found = []
-        for layer in [*([Layer("", base)] if base is not None else []), *layers]:
-            key = (layer.extension, layer.path)
-            if key not in known:
-                known[key] = Source(layer.extension, Folder(layer.path))
-            found.append(known[key])
-        return found
-
-    return stack(old), stack(new)
-
-
-def diff(
-    old: Sequence[Layer],
-    new: Sequence[Layer],
-    base: str | None,
-    hierarchy: str,
-    within: tuple[str, ...] | None = None,
+def compare(
+    old: Sequence[Source], new: Sequence[Source], hierarchy: str, within: tuple[str, ...] | None = None
 ) -> list[Changed]:
     """What the replacement of the stack `old` by `new` changes in `hierarchy` ("usr", "opt", "etc"), in path order.
 
-    Stacks are lowest first, without the base; an upper is the topmost layer of each, with the extension "".
+    Stacks are lowest first, the base included; an upper is the topmost layer of each, with the extension "".
     With `within`, absolute paths, only those and what is below them is looked at.
     A folder counts as modified when its mode or owner differ.  A file does when its mode, owner, size or content differ
     (times say nothing: images are rebuilt), or when both are larger than COMPARE_MAX.
     """
-    return compare(*sources(old, new, base), hierarchy, within)
-
-
-def compare(
-    old: Sequence[Source], new: Sequence[Source], hierarchy: str, within: tuple[str, ...] | None = None
-) -> list[Changed]:
-    """As diff(), on listings."""
     comparison = _Comparison(old, new, f"/{hierarchy}", within)
     return sorted(comparison.walk(root_of(old), root_of(new)), key=lambda change: change.path)
 

@@ -1,64 +1,36 @@
 #  SPDX-License-Identifier: MIT
-"""What one layer holds, folder by folder, read when it is asked for.  Imports: os, stat, errno only."""
+"""What one layer holds, folder by folder, read when it is asked for."""
 
 from __future__ import annotations
 
 import os
 import stat
 
+from extension_runtime.layers.lookup import BLOCK, Item, Layer, Source
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Protocol
-
-    class Listing(Protocol):
-        """A layer: its folders and its files.  Paths are relative to the layer, "" is the layer itself."""
-
-        def entries(self, path: str) -> dict[str, Entry]:
-            """What the folder `path` holds, whiteouts included; nothing when it is none."""
-
-        def blocks(self, path: str) -> Iterator[bytes]:
-            """The content of a file in pieces of BLOCK bytes.  Raises OSError."""
+    from collections.abc import Iterator, Sequence
 
 
-BLOCK = 1 << 18  # bytes
 OPAQUE = "trusted.overlay.opaque"
 WHITEOUT = "trusted.overlay.whiteout"
 
 
-class Entry:
-    """One name in a folder of a layer.
+def sources(old: Sequence[Layer], new: Sequence[Layer], base: str | None) -> tuple[list[Source], list[Source]]:
+    """Both stacks with their listings, the base lowest in each; a layer that stays is one object."""
+    known: dict[tuple[str, str], Source] = {}
 
-    `kind` is "file", "folder", "link", "whiteout" or "other"; `target` is where a link leads or a device's number.
-    `opaque`: a folder that hides the folders of its name in the layers below it.
-    """
+    def stack(layers: Sequence[Layer]) -> list[Source]:
+        found = []
+        for layer in [*([Layer("", base)] if base is not None else []), *layers]:
+            key = (layer.extension, layer.path)
+            if key not in known:
+                known[key] = Source(layer.extension, Folder(layer.path))
+            found.append(known[key])
+        return found
 
-    __slots__ = ("gid", "kind", "mode", "mtime", "opaque", "size", "target", "uid")
-
-    def __init__(
-        self,
-        kind: str,
-        mode: int = 0o755,
-        uid: int = 0,
-        gid: int = 0,
-        size: int = 0,
-        mtime: int = 0,
-        target: str = "",
-        opaque: bool = False,
-    ) -> None:
-        self.kind = kind
-        self.mode = mode
-        self.uid = uid
-        self.gid = gid
-        self.size = size
-        self.mtime = mtime
-        self.target = target
-        self.opaque = opaque
-
-    def traits(self) -> tuple[object, ...]:
-        """What must be equal for two entries to be the same; a folder's size and times say nothing about it."""
-        size = self.size if self.kind == "file" else 0
-        return self.kind, self.mode, self.uid, self.gid, size, self.target
+    return stack(old), stack(new)
 
 
 class Folder:
@@ -68,9 +40,9 @@ class Folder:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._known: dict[str, dict[str, Entry]] = {}
+        self._known: dict[str, dict[str, Item]] = {}
 
-    def entries(self, path: str) -> dict[str, Entry]:
+    def entries(self, path: str) -> dict[str, Item]:
         known = self._known.get(path)
         if known is None:
             known = self._known[path] = _scan(f"{self.path}/{path}" if path else self.path)
@@ -83,12 +55,12 @@ class Folder:
                 yield block
 
 
-def _scan(path: str) -> dict[str, Entry]:
+def _scan(path: str) -> dict[str, Item]:
     """The entries of the directory `path`; overlayfs.rst, "Whiteouts and opaque directories", says what they mean.
 
     Only trusted.overlay.* counts: the overlays are mounted without "userxattr".
     """
-    found: dict[str, Entry] = {}
+    found: dict[str, Item] = {}
     marked = _attribute(path, OPAQUE) == b"x"  # whiteouts may then be files with an attribute
     try:
         with os.scandir(path) as names:
@@ -102,7 +74,7 @@ def _scan(path: str) -> dict[str, Entry]:
     return found
 
 
-def _entry(path: str, info: os.stat_result, marked: bool) -> Entry:
+def _entry(path: str, info: os.stat_result, marked: bool) -> Item:
     mode, kind, target, opaque = info.st_mode, "other", "", False
     if stat.S_ISREG(mode):
         kind = "file"
@@ -116,7 +88,7 @@ def _entry(path: str, info: os.stat_result, marked: bool) -> Entry:
         kind = "whiteout"
     else:
         target = str(info.st_rdev)
-    return Entry(kind, mode, info.st_uid, info.st_gid, info.st_size, info.st_mtime_ns, target, opaque)
+    return Item(kind, mode, info.st_uid, info.st_gid, info.st_size, info.st_mtime_ns, target, opaque)
 
 
 def _attribute(path: str, name: str) -> bytes | None:

@@ -6,13 +6,13 @@ from __future__ import annotations
 import os
 import stat
 
-from extension_runtime.layers.compare import root_of
+from extension_runtime.layers.lookup import root_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from extension_runtime.layers.compare import Node, Source
+    from extension_runtime.layers.lookup import Node, Source
 
 LINKS_MAX = 40
 TEXT_MAX = 1 << 20  # bytes

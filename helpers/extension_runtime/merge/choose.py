@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-from extension_runtime.merge.state import HIERARCHIES
-
 TYPE_CHECKING = False
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from extension_manifests.manifest import Manifest
-    from extension_manifests.settings import Settings
 
     from extension_runtime.image.record import Record
+
 
 KEEP, NEW, LAST_GOOD, NONE = "keep", "new", "last-good", "none"
 
@@ -46,37 +45,6 @@ class Choice:
         self.source = source
         self.entry = entry
         self.left_out = left_out
-
-
-class Hierarchy:
-    """What is to lie over one hierarchy: `layers` as (extension, folder), lowest first; `mode` as in the settings."""
-
-    __slots__ = ("imported", "layers", "merged", "mode", "name", "upper")
-
-    def __init__(
-        self, name: str, mode: str, layers: list[tuple[str, str]], upper: str, imported: bool, merged: bool
-    ) -> None:
-        self.name = name
-        self.mode = mode
-        self.layers = layers
-        self.upper = upper
-        self.imported = imported
-        self.merged = merged
-
-    @property
-    def writable(self) -> bool:
-        """Whether writes go to an upper folder."""
-        return self.merged and self.mode in ("ephemeral", "persistent")
-
-    def spec(self) -> dict[str, Any]:
-        """What is compared with the state to see whether there is anything to do."""
-        return {
-            "mode": self.mode,
-            "layers": [list(layer) for layer in self.layers],
-            "upper": self.upper if self.writable or self.imported else "",
-            "import": self.imported,
-            "merged": self.merged,
-        }
 
 
 def entry(manifest: Manifest, state: str, reason: str, record: Record | None = None, layer: str = "") -> dict[str, Any]:
@@ -151,29 +119,3 @@ def without_unmet_needs(manifests: Sequence[Manifest], choices: Sequence[Choice]
 def needs(manifest: Manifest) -> list[str]:
     """The extensions without which this one is not merged: Requires=, Requisite= and BindsTo= on NAME.extension."""
     return [name for key in ("Requires", "Requisite", "BindsTo") for name in manifest.references(key)]
-
-
-def hierarchies(choices: Iterable[Choice], settings: Settings, existing: Iterable[str]) -> list[Hierarchy]:
-    """What is to lie over each of the hierarchies that exist, from choices (lowest layer first) with their layers."""
-    chosen = list(choices)
-    result = []
-    for name in HIERARCHIES:
-        if name not in existing:
-            continue
-        layers = [
-            (choice.name, f"{choice.entry['layer']}/{name}")
-            for choice in chosen
-            if choice.source != NONE and name in choice.entry["hierarchies"]
-        ]
-        configured = getattr(settings, name)
-        imported = bool(configured.import_) and configured.mode != "persistent"
-        merged = settings.enabled and (bool(layers) or configured.mode != "auto" or imported)
-        result.append(Hierarchy(name, configured.mode, layers, configured.upper, imported, merged))
-    return result
-
-
-def unmerged(settings: Settings, existing: Iterable[str]) -> list[Hierarchy]:
-    """Every hierarchy as its base alone."""
-    return [
-        Hierarchy(name, getattr(settings, name).mode, [], "", False, False) for name in HIERARCHIES if name in existing
-    ]

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
-    from extension_runtime.merge.choose import Choice, Hierarchy
+    from extension_runtime.merge.choose import Choice
+    from extension_runtime.merge.wanted import Wanted
 
 HISTORY = 50  # entries that are kept
 
@@ -43,7 +44,7 @@ def after(
     when: int,
     choices: Sequence[Choice],
     masked: Mapping[str, str],
-    wanted: Sequence[Hierarchy],
+    wanted: Sequence[Wanted],
     targets: Mapping[str, str],
     changed: Collection[str],
     number: int,
@@ -79,7 +80,7 @@ def after(
     return noted(new, verb, "done" if changed else "unchanged", "", when)
 
 
-def _hierarchy(item: Hierarchy, before: Mapping[str, Any], target: str, generation: int | None) -> dict[str, Any]:
+def _hierarchy(item: Wanted, before: Mapping[str, Any], target: str, generation: int | None) -> dict[str, Any]:
     """`generation` is None for one that did not change; one without an overlay is of generation 0."""
     if generation is None:
         generation = before["hierarchies"].get(item.name, {}).get("generation", 0)

@@ -9,10 +9,16 @@ import sys
 
 from extension_manifests.errors import ExtensionError
 
-USAGE = "usage: extensions-merge merge [--boot] | refresh [--always] | unmerge | rollback | react [--stop] NAME"
+from extension_runtime.pid1.notify import notify
+
 TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     from extension_runtime.steps import Step
+
+
+USAGE = "usage: extensions-merge merge [--boot] | refresh [--always] | unmerge | rollback | react [--stop] NAME"
+
 
 _ERROR, _WARNING, _INFO = 3, 4, 6
 
@@ -71,22 +77,8 @@ def _progress(step: Step) -> None:
     notify(f"STATUS={step.text}")
 
 
-def notify(text: str) -> None:
-    """Tell PID 1 what is going on (sd_notify(3)); outside of a unit nobody listens."""
-    path = os.environ.get("NOTIFY_SOCKET", "")
-    if not path:
-        return
-    import socket
-
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-        try:
-            out.sendto(text.encode(), "\0" + path[1:] if path.startswith("@") else path)
-        except OSError:
-            return  # only what is shown by systemctl status is lost
-
-
 def _react(name: str, stop: bool) -> int:
-    from extension_runtime.react import prepare
+    from extension_runtime.react import one
 
-    (prepare.stop_one if stop else prepare.reload_one)("", name)
+    (one.stop_one if stop else one.reload_one)("", name)
     return 0

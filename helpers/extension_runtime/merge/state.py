@@ -7,20 +7,16 @@ import fcntl
 import json
 import os
 
-from extension_manifests.errors import ExtensionError
-
-from extension_runtime.paths import Places
+from extension_runtime.files import StateError, replace
+from extension_runtime.paths import Paths
 
 TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     from typing import Any
 
+
 FORMAT = 1
-HIERARCHIES = ("usr", "opt", "etc")
-
-
-class StateError(ExtensionError):
-    """The state cannot be read, written or locked."""
 
 
 def empty() -> dict[str, Any]:
@@ -38,7 +34,7 @@ def empty() -> dict[str, Any]:
     }
 
 
-def read(places: Places) -> dict[str, Any]:
+def read(places: Paths) -> dict[str, Any]:
     """The state at `places` (the contents of state.json), or that of an unmerged one when there is none.
 
     Raises StateError when it cannot be read or is of another format.
@@ -56,63 +52,16 @@ def read(places: Places) -> dict[str, Any]:
     return state
 
 
-def write(places: Places, state: dict[str, Any]) -> None:
+def write(places: Paths, state: dict[str, Any]) -> None:
     """Replace state.json in one step; a reader sees the old or the new one, whole."""
     # On one line: what writes indented JSON takes ten times as long.
     replace(places.state, json.dumps(state, sort_keys=True) + "\n")
 
 
-def replace(path: str, text: str) -> None:
-    """Write `text` beside `path`, readable by root only, and rename it there.  Raises StateError."""
-    beside = f"{path}.new"
-    try:
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with open(fd, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.rename(beside, path)
-    except OSError as error:
-        try:
-            os.unlink(beside)
-        except OSError:
-            pass
-        raise StateError(f"{path}: {error.strerror}") from None
-
-
-def folder(path: str, mode: int = 0o700) -> None:
-    """Make the folder `path`, whose parent may be missing, too; an existing one must be a folder of this user.
-
-    Raises StateError.
-    """
-    try:
-        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-        try:
-            os.mkdir(path, mode)
-        except FileExistsError:
-            pass
-        found = os.lstat(path)
-    except OSError as error:
-        raise StateError(f"{path}: {error.strerror}") from None
-    if found.st_uid != os.geteuid() or (found.st_mode & 0o170000) != 0o040000:
-        raise StateError(f"{path}: not a folder of the user {os.geteuid()}; remove it")
-
-
-def remove_empty(path: str) -> None:
-    """Remove the empty folders in the folder `path`, and never more: one of them may be a mount point still."""
-    try:
-        names = os.listdir(path)
-    except FileNotFoundError:
-        return
-    for name in names:
-        try:
-            os.rmdir(f"{path}/{name}")
-        except OSError:
-            continue
-
-
 class Lock:
     """The one lock of a root, held over a whole verb; those who come later wait for it."""
 
-    def __init__(self, places: Places, timeout: float) -> None:
+    def __init__(self, places: Paths, timeout: float) -> None:
         self._path = places.lock
         self._timeout = timeout
         self._fd = -1

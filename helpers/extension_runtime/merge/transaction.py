@@ -13,96 +13,35 @@ import time
 from extension_manifests import load
 from extension_manifests.errors import ExtensionError
 
+from extension_runtime import files, paths
 from extension_runtime.image import attach
 from extension_runtime.kernel import mountinfo
 from extension_runtime.merge import attach as attachments
-from extension_runtime.merge import ledger, select, state
-from extension_runtime.merge.choose import NEW, NONE, Choice, Hierarchy, hierarchies, unmerged, without_unmet_needs
-from extension_runtime.merge.steps import (
-    Base,
-    Pin,
-    Place,
-    Stage,
-    Swap,
-    Workshop,
-    dismantle,
-    find_places,
-    recover,
-    remove_layers,
-)
+from extension_runtime.merge import fit, ledger, select, state
+from extension_runtime.merge.choose import NEW, NONE, Choice, without_unmet_needs
+from extension_runtime.merge.recover import dismantle, recover, remove_layers
+from extension_runtime.merge.result import Result, TransactionError
+from extension_runtime.merge.stage import Stage
+from extension_runtime.merge.steps import Base, Commit, Mark, Pin, Workshop
+from extension_runtime.merge.swap import Swap
+from extension_runtime.merge.wanted import Wanted, hierarchies, unmerged
 from extension_runtime.overlay import upper
-from extension_runtime.paths import Places
+from extension_runtime.overlay.hierarchy import Hierarchy, find
+from extension_runtime.paths import Paths
 from extension_runtime.steps import Step, execute
 
 TYPE_CHECKING = False
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from extension_manifests.load import Plan
 
     from extension_runtime.react.prepare import Reaction
 
+
 LOCK_TIMEOUT = 600.0  # seconds
-
-
-class TransactionError(ExtensionError):
-    """The verb failed; what was merged before still is."""
-
-
-class Result:
-    """What a verb did: `exit_code` as in extensionctl(1), `messages` and `steps` a line each."""
-
-    __slots__ = ("exit_code", "messages", "steps")
-
-    def __init__(self, exit_code: int, messages: list[str], steps: list[str]) -> None:
-        self.exit_code = exit_code
-        self.messages = messages
-        self.steps = steps
-
-
-class Commit(Step):
-    """Writes down what is merged now, for readers (state.json) and for units that assert it (merged/NAME)."""
-
-    def __init__(self, places: Places, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-        super().__init__("commit", f"write {places.state}")
-        self._places = places
-        self._old = old
-        self._new = new
-
-    def do(self) -> None:
-        state.write(self._places, dict(self._new))
-
-    def undo(self) -> None:
-        state.write(self._places, dict(self._old))
-
-
-class Mark(Step):
-    """Makes merged/NAME for each merged extension, which extension@NAME.service asserts."""
-
-    def __init__(self, places: Places, names: set[str]) -> None:
-        super().__init__("mark", "mark what is merged for extension@.service")
-        self._places = places
-        self._names = names
-        self._before: set[str] = set()
-
-    def do(self) -> None:
-        self._before = set(os.listdir(self._places.merged))
-        try:
-            self._set(self._names)
-        except BaseException:
-            self._set(self._before)
-            raise
-
-    def undo(self) -> None:
-        self._set(self._before)
-
-    def _set(self, wanted: set[str]) -> None:
-        present = set(os.listdir(self._places.merged))
-        for name in present - wanted:
-            os.unlink(f"{self._places.merged}/{name}")
-        for name in wanted - present:
-            os.close(os.open(f"{self._places.merged}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 class Transaction:
@@ -111,7 +50,7 @@ class Transaction:
     def __init__(
         self,
         verb: str,
-        places: Places,
+        places: Paths,
         *,
         dry_run: bool = False,
         always: bool = False,
@@ -129,7 +68,7 @@ class Transaction:
         self._log = log
         self.state: dict[str, Any]
         self.plan: Plan
-        self.found: dict[str, Place]
+        self.found: dict[str, Hierarchy]
         self.choices: list[Choice] = []
         self.changed = False
         self.reaction: Reaction | None = None
@@ -142,7 +81,7 @@ class Transaction:
     def _read(self) -> None:
         self.state = state.read(self.places)
         self.plan = load.load(self.places.root)
-        self.found = find_places(self.places)
+        self.found = find(self.places)
 
     @property
     def generation(self) -> int:
@@ -157,8 +96,8 @@ class Transaction:
     def nothing_to_merge(self) -> bool:
         """Whether this root has neither manifests nor modes, and never had: then nothing is touched at all."""
         settings = self.plan.settings
-        modes = {getattr(settings, name).mode for name in state.HIERARCHIES}
-        imports = any(getattr(settings, name).import_ for name in state.HIERARCHIES)
+        modes = {getattr(settings, name).mode for name in paths.HIERARCHIES}
+        imports = any(getattr(settings, name).import_ for name in paths.HIERARCHIES)
         idle = not self.plan.extensions and not self.plan.broken and modes == {"auto"} and not imports
         return (idle or not settings.enabled) and not self.state["generation"]
 
@@ -174,7 +113,7 @@ class Transaction:
             texts = [step.text for step in self._steps()]
             return Result(self._exit_code(), [*self.messages, *([] if self.changed else ["nothing to do"])], texts)
         _allow_open_files()
-        state.folder(self.places.run)
+        files.folder(self.places.run)
         with state.Lock(self.places, LOCK_TIMEOUT):
             # Only now: who waited for the lock must not go by what there was before those it waited for.
             self._read()
@@ -292,7 +231,7 @@ class Transaction:
         yield from self._pin_steps()
         yield from self._base_steps(hierarchies(self.choices, self.plan.settings, self.found))
         if not self.dry_run:
-            select.leave_out_unstackable(self.places, self.found, self.choices, previous)
+            fit.leave_out_unstackable(self.places, self.found, self.choices, previous)
             self.choices = without_unmet_needs(self.plan.extensions, self.choices)
 
     def _pin_steps(self) -> Iterator[Step]:
@@ -302,7 +241,7 @@ class Transaction:
                 choice.entry["layer"] = layer
                 yield Pin(choice.name, f"{self.places.extension}/{choice.name}", layer)
 
-    def _base_steps(self, wanted: list[Hierarchy]) -> Iterator[Step]:
+    def _base_steps(self, wanted: list[Wanted]) -> Iterator[Step]:
         """Bind the bases that are not bound yet: of what is merged and, on the running machine, of all.
 
         A service that starts before its hierarchy has an anchor cannot be brought up to date later.
@@ -313,7 +252,7 @@ class Transaction:
             if merged and (item.merged or self.places.live) and not place.has_base:
                 yield Base(place)
 
-    def _hierarchy_steps(self, wanted: list[Hierarchy]) -> Iterator[Step]:
+    def _hierarchy_steps(self, wanted: list[Wanted]) -> Iterator[Step]:
         todo = [item for item in wanted if self._differs(item)]
         self.changed = bool(todo) or self._extensions_differ()
         targets = {name: place.target for name, place in self.found.items()}
@@ -365,12 +304,13 @@ class Transaction:
             # Which ones shows when the new images are attached, which a dry run does not do.
             yield Step("stop", "stop the units that go")
         elif self.places.live:
-            from extension_runtime.merge import tell
+            from extension_runtime.merge import live
+            from extension_runtime.merge.change import prepare
             from extension_runtime.pid1 import journal
-            from extension_runtime.react.steps import Stop, prepare
+            from extension_runtime.react.steps import Stop
 
             journal.load()
-            self._gone = tell.replaced(stage.place for stage in self._stages)
+            self._gone = live.replaced(stage.place for stage in self._stages)
             bases = {name: place.base for name, place in self.found.items()}
             self.reaction = prepare(self.verb, self.boot, self.plan, self.state, new, bases, self._log)
             yield Stop(self.reaction)
@@ -394,7 +334,7 @@ class Transaction:
         for swap in self._swaps:
             swap.close()
 
-    def _differs(self, item: Hierarchy) -> bool:
+    def _differs(self, item: Wanted) -> bool:
         """Whether what is mounted is something else than what is wanted."""
         place = self.found[item.name]
         recorded = self.state["hierarchies"].get(item.name, {})
@@ -429,7 +369,7 @@ class Transaction:
                 )
 
     def _remove_unused(self) -> None:
-        state.remove_empty(self.places.staging)
+        files.remove_empty(self.places.staging)
         remove_layers(self.places, ledger.used_layers(self.state))
 
     def _remove_old_work(self) -> None:
@@ -447,11 +387,11 @@ class Transaction:
         """On the running machine: look for stale views, and tell the journal."""
         if not self.places.live:
             return
-        from extension_runtime.merge import tell
+        from extension_runtime.merge import live, tell
 
         if self.reaction is not None and not self.boot:
             run, plan = self.places.run, self.plan
-            stale = tell.look_for_stale_views(run, plan, self.reaction, self._gone, self._log)
+            stale = live.look_for_stale_views(run, plan, self.reaction, self._gone, self._log)
             if stale != self.state["stale"]:
                 self.state = dict(self.state, stale=stale)
                 state.write(self.places, self.state)
@@ -488,7 +428,7 @@ def run(
     `boot`: PID 1 has attached the images already.  `before` is called with each step.  Raises ExtensionError when it
     failed, with what was merged before still in place.
     """
-    places = Places(root)
+    places = Paths(root)
     if os.geteuid() != 0 and not dry_run:
         raise TransactionError(f"{verb}: needs root")
     transaction = Transaction(verb, places, dry_run=dry_run, always=always, boot=boot, log=log, before=before)

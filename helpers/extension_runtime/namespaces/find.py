@@ -7,9 +7,9 @@ import json
 import os
 import time
 
+from extension_runtime import files
 from extension_runtime.kernel import syscalls
-from extension_runtime.merge import state
-from extension_runtime.stale.search import unit_of
+from extension_runtime.pid1.units import unit_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def note_complete(path: str) -> None:
     If possible at a moment in which no other one is being made: what its sandbox mounts could come to lie on a copy
     of the anchor, or under it, and that cannot be told later.
     """
-    state.replace(path, json.dumps(sorted(_settled())))
+    files.replace(path, json.dumps(sorted(_settled())))
 
 
 def _settled() -> set[int]:

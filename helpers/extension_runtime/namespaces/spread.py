@@ -17,6 +17,7 @@ import time
 from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.namespaces import masks
 from extension_runtime.namespaces.find import Namespaces
+from extension_runtime.overlay import exchange
 from extension_runtime.overlay import top as overlay
 
 TYPE_CHECKING = False
@@ -50,7 +51,7 @@ def _exchange(tree: int, target: str, old: mountinfo.Mount) -> None:
     try:
         syscalls.move_mount(tree, target, syscalls.MOVE_MOUNT_BENEATH)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSYS) or overlay.knows_beneath():
+        if error.errno not in (errno.EINVAL, errno.ENOSYS) or exchange.knows_beneath():
             raise
         # Never with a gap: what is under the old top has no masks.  So the old one stays, covered (before 6.5).
         syscalls.mount_setattr(target, propagation=syscalls.MS_PRIVATE)
@@ -59,7 +60,7 @@ def _exchange(tree: int, target: str, old: mountinfo.Mount) -> None:
     # The anchor of a service is shared, so the new top was copied into the namespaces that the service has made.  If
     # it kept those copies as peers, the old top would be taken off there as well, with the masks that it has there.
     syscalls.mount_setattr(tree, propagation=syscalls.MS_SLAVE)
-    overlay.detach(target)
+    exchange.detach(target)
     syscalls.mount_setattr(tree, propagation=_propagation(old))
 
 
@@ -124,7 +125,7 @@ class Spreader:
             copies = [m for m in stack[-2:] if m.path == target and overlay.is_base(m, base) and overlay.marked(m)]
             if not copies:
                 return
-            overlay.detach(target)
+            exchange.detach(target)
 
     def spread(self) -> Spread:
         """Bring every namespace to the machine's own tops; runs until a whole pass finds none left behind."""
@@ -258,7 +259,7 @@ class Spreader:
             return
         mount = table.mounts.get(mountinfo.visible(run, self._all.proc))
         if mount is not None and (mount.path, mount.dev, mount.root) == (run, self._run.dev, self._run.root):
-            overlay.detach(run)
+            exchange.detach(run)
 
     def _replace(
         self,
@@ -279,7 +280,7 @@ class Spreader:
             if below and masks.shape(self._table(), target) != masks.shape(table, target):
                 raise OSError(errno.ESTALE, f"{target}: what is mounted there changes all the time")
             if len(tops) > 1 and masks.same_rights(table, target, tops[-2], top):
-                overlay.detach(target)  # a spread that was killed has left two
+                exchange.detach(target)  # a spread that was killed has left two
             _exchange(tree, target, top)
         finally:
             syscalls.setns(fd)
@@ -301,6 +302,6 @@ class Spreader:
                 masks.place(below, self._targets[hierarchy][0], top, self._new)
                 return syscalls.open_tree(place, syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
             finally:
-                overlay.detach(place)
+                exchange.detach(place)
         finally:
             os.close(top)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
+from extension_runtime.files import folder
 from extension_runtime.kernel import mountinfo
-from extension_runtime.merge.state import folder
 from extension_runtime.namespaces import find
 from extension_runtime.namespaces.spread import Spread, Spreader
 from extension_runtime.steps import Step
@@ -18,13 +18,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from extension_runtime.merge.steps import Place
+    from extension_runtime.overlay.hierarchy import Hierarchy
 
 
 class SpreadBack(Step):
     """Undone after the swaps are: brings other namespaces back to what the machine shows then."""
 
-    def __init__(self, found: Mapping[str, Place], scratch: str) -> None:
+    def __init__(self, found: Mapping[str, Hierarchy], scratch: str) -> None:
         super().__init__("watch", "watch the mount namespaces of services")
         self._found = found
         self._scratch = scratch
@@ -40,7 +40,7 @@ class SpreadBack(Step):
 class SpreadOut(Step):
     """Brings the mount namespaces of services to the new tops, with the rights that each has."""
 
-    def __init__(self, found: Mapping[str, Place], scratch: str, log: Callable[[str], None]) -> None:
+    def __init__(self, found: Mapping[str, Hierarchy], scratch: str, log: Callable[[str], None]) -> None:
         super().__init__("spread", "bring the mount namespaces of services up to date")
         self._found = found
         self._scratch = scratch
@@ -61,7 +61,7 @@ def _note(scratch: str) -> str:
     return f"{os.path.dirname(scratch)}/before-anchors"
 
 
-def spread(found: Iterable[Place], scratch: str) -> Spread:
+def spread(found: Iterable[Hierarchy], scratch: str) -> Spread:
     """Spread the tops of `found` to every other mount namespace."""
     table = mountinfo.read()
     targets = {}

@@ -7,10 +7,10 @@ import errno
 import os
 import stat
 
+from extension_runtime.files import folder
 from extension_runtime.kernel import chase, mountinfo, syscalls
-from extension_runtime.merge.state import folder
 from extension_runtime.overlay.top import OverlayError
-from extension_runtime.paths import Places
+from extension_runtime.paths import Paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DEFAULT_PARENT = "/var/lib/extensions.mutable"
 
 
-def ephemeral(places: Places, hierarchy: str, base: str, made: list[str]) -> str:
+def ephemeral(places: Paths, hierarchy: str, base: str, made: list[str]) -> str:
     """The upper of an ephemeral hierarchy, below /run, made with the mode and owner of the folder `base`.
 
     The folders that were missing are added to `made`.
@@ -35,7 +35,7 @@ def ephemeral(places: Places, hierarchy: str, base: str, made: list[str]) -> str
     return upper
 
 
-def persistent(places: Places, hierarchy: str, configured: str, base: str, made: list[str]) -> str:
+def persistent(places: Paths, hierarchy: str, configured: str, base: str, made: list[str]) -> str:
     """The upper that the settings name, as a real path below the root; the default one is made when it is missing.
 
     The folders that were missing are added to `made`.  Raises OverlayError, with what to do, if no overlay can use it.
@@ -57,7 +57,7 @@ def persistent(places: Places, hierarchy: str, configured: str, base: str, made:
     return upper
 
 
-def refuse_shared(places: Places, uppers: Mapping[str, str]) -> None:
+def refuse_shared(places: Paths, uppers: Mapping[str, str]) -> None:
     """Raise OverlayError when two hierarchies, given with their configured uppers, would write to one folder."""
     found: list[tuple[str, str]] = []
     for hierarchy, configured in uppers.items():
@@ -74,7 +74,7 @@ def refuse_shared(places: Places, uppers: Mapping[str, str]) -> None:
         found.append((hierarchy, path))
 
 
-def resolve(places: Places, configured: str, hierarchy: str) -> str:
+def resolve(places: Paths, configured: str, hierarchy: str) -> str:
     """The real path of the folder `configured`, links resolved inside the root.  Raises OverlayError."""
     try:
         root = os.open(places.root or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -92,7 +92,7 @@ def resolve(places: Places, configured: str, hierarchy: str) -> str:
     return path
 
 
-def _make_default(places: Places, hierarchy: str, base: str, made: list[str]) -> None:
+def _make_default(places: Paths, hierarchy: str, base: str, made: list[str]) -> None:
     parent = chase.real_path(places.root, DEFAULT_PARENT) if places.root else DEFAULT_PARENT
     path = f"{parent}/{hierarchy}"
     try:
@@ -148,7 +148,7 @@ def _prefix(upper: str) -> str:
     return f".{os.path.basename(upper)}-work-"
 
 
-def remove_old_work(places: Places, hierarchy: str, configured: str, generation: int) -> None:
+def remove_old_work(places: Paths, hierarchy: str, configured: str, generation: int) -> None:
     """Remove the work folders of other generations, of the upper `configured` or, if that is "", the ephemeral one."""
     upper = f"{places.upper}/{hierarchy}/upper"
     if configured:

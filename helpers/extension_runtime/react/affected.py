@@ -12,17 +12,24 @@ from extension_manifests.names import is_unit
 
 from extension_runtime.layers.compare import Changed
 from extension_runtime.pid1.properties import argument_paths, library_folders, program_paths
+from extension_runtime.pid1.units import never
 from extension_runtime.react.unitfiles import LINKS, MERGED, USER, dropin_folders, instance_of
+from extension_runtime.react.wish import RELOAD, RESTART, START, STOP, Machine, Wish
 
 TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from extension_runtime.pid1.systemctl import Unit
     from extension_runtime.react.unitfiles import UnitFiles
 
+
 ON_CHANGE = "X-Extensions-OnChange"  # restart, reload or none, in a unit's [Unit] section
+
+
 WATCH = "X-Extensions-Watch"  # paths; what changes at or below them restarts the unit
+
+
 RELOADING = (
     *MERGED,
     "/etc/systemd/system-generators",
@@ -30,66 +37,9 @@ RELOADING = (
     "/usr/local/lib/systemd/system-generators",
 )
 """What PID 1 only sees after a reload."""
-STOP, START, RESTART, RELOAD = "stop", "start", "restart", "reload"
-NEVER = ("dbus.service", "dbus-broker.service", "display-manager.service", "systemd-logind.service", "init.scope")
-NEVER_PREFIXES = (
-    "extensions-",
-    "extension@",
-    "run-extension-",
-    "user@",
-    "user-runtime-dir@",
-    "getty@",
-    "serial-getty@",
-)
-"""A restart of those ends sessions, cuts off everything on the bus, or is this program itself."""
 
 
-class Wish:
-    """That `verb` be done to `unit`, because `why`; `extension` is whose change it is."""
-
-    __slots__ = ("extension", "unit", "verb", "why")
-
-    def __init__(self, verb: str, unit: str, why: str, extension: str = "") -> None:
-        self.verb = verb
-        self.unit = unit
-        self.why = why
-        self.extension = extension
-
-    def __repr__(self) -> str:
-        return f"Wish({self.verb} {self.unit}: {self.why})"
-
-
-class Machine:
-    """What PID 1 knew before: `units` that are loaded, `jobs` that are queued, `properties` of running units."""
-
-    __slots__ = ("jobs", "properties", "units")
-
-    def __init__(
-        self,
-        units: Mapping[str, Unit],
-        jobs: Mapping[str, tuple[str, str]],
-        properties: Mapping[str, Mapping[str, str]],
-    ) -> None:
-        self.units = units
-        self.jobs = jobs
-        self.properties = properties
-
-    def running(self, unit: str) -> bool:
-        """Whether `unit` is active or on its way."""
-        return unit in self.units and self.units[unit].running
-
-    def due(self, unit: str) -> bool:
-        """Whether what `unit` wants should run: it is active or has a job to become so."""
-        return self.running(unit) or self.jobs.get(unit, ("", ""))[0] in ("start", "restart", "verify-active")
-
-    def instances(self, name: str) -> list[str]:
-        """The units that a file called `name` is for: its running instances if it is a template, else itself."""
-        if "@." not in name:
-            return [name]
-        return sorted(u for u, unit in self.units.items() if instance_of(u, name) and unit.running)
-
-
-class Verdict:
+class Effect:
     """`wishes` in the order they came up, `notes` for people, and whether PID 1 must `reload`."""
 
     __slots__ = ("notes", "reload", "wishes")
@@ -100,7 +50,7 @@ class Verdict:
         self.reload = False
 
 
-def decide(changes: Sequence[Changed], old: UnitFiles, new: UnitFiles, machine: Machine) -> Verdict:
+def decide(changes: Sequence[Changed], old: UnitFiles, new: UnitFiles, machine: Machine) -> Effect:
     """What `changes` mean, with the unit files of before and after, on a machine that is running."""
     return _Decision(changes, old, new, machine).verdict()
 
@@ -144,10 +94,10 @@ class _Decision:
         self.new = new
         self.machine = machine
         self.paths = {change.path: change for change in changes}
-        self.out = Verdict()
+        self.out = Effect()
         self.seen: set[str] = set()
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Effect:
         self.out.reload = needs_reload(self.changes)
         for change in self.changes:
             folder, _, name = change.path.rpartition("/")
@@ -231,7 +181,7 @@ class _Decision:
             self.wish(RELOAD, unit, why, change)
         elif self.new.says(unit, "RefuseManualStop"):
             self.note(f"{unit} takes it up at the next boot: {why}, but it refuses to be stopped")
-        elif kind not in ("service", "socket", "timer", "path") or (not choice and _never(unit)):
+        elif kind not in ("service", "socket", "timer", "path") or (not choice and never(unit)):
             self.note(f"{unit} is left running: {why}, but its restart would do harm; the next start takes it up")
         elif choice not in ("", "restart"):
             self.note(f"{unit}: {ON_CHANGE}={choice} is none of restart, reload, none; taken for restart")
@@ -294,7 +244,3 @@ class _Decision:
 
 def _did(kind: str) -> str:
     return {"added": "was added", "removed": "is gone", "modified": "changed"}[kind]
-
-
-def _never(unit: str) -> bool:
-    return unit in NEVER or unit.startswith(NEVER_PREFIXES)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from extension_manifests.names import is_unit
 
-from extension_runtime.react.affected import START, Machine, Wish
+from extension_runtime.react.wish import START, Machine, Wish
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

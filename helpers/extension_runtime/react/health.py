@@ -5,20 +5,29 @@ from __future__ import annotations
 
 import time
 
+from extension_runtime.pid1.units import OURS
+
 TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from extension_runtime.pid1.systemctl import Systemd
 
+
 INTERVAL = 0.1  # seconds between two looks
+
+
 PROPERTIES = (
     "Id", "LoadState", "ActiveState", "SubState", "Result", "Type", "Job", "NRestarts", "InvocationID",
     "ConditionResult", "AssertResult", "ExecMainCode", "ExecMainStatus", "TriggeredBy", "ReloadResult",
 )  # fmt: skip
+
+
 FROM_PID1 = ("Starting ", "Started ", "Reloading ", "Reload failed ", "Failed to start ", "Stopping ", "Stopped ")
+
+
 LINES = 3  # of a log, in one message
-OURS = ("extensions-", "extension@", "run-extension-", "extensions.target")
 
 
 class Failed:

@@ -15,18 +15,20 @@ from __future__ import annotations
 
 from extension_manifests.escape import service_unit
 
-from extension_runtime.layers import compare
+from extension_runtime.layers import compare, listing
 from extension_runtime.layers.tree import View
 from extension_runtime.pid1.properties import COMMANDS
 from extension_runtime.react import affected, requested
 from extension_runtime.react import trigger as triggers
 from extension_runtime.react.actionfile import fixed_part
-from extension_runtime.react.affected import RELOAD, RESTART, START, STOP, Machine
 from extension_runtime.react.boot import with_needs
-from extension_runtime.react.reaction import Change, Outcome, Reaction
+from extension_runtime.react.one import reload_one, stop_one
+from extension_runtime.react.reaction import Outcome, Reaction
 from extension_runtime.react.unitfiles import UnitFiles
+from extension_runtime.react.wish import Change, Machine
 
 TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -36,8 +38,13 @@ if TYPE_CHECKING:
     from extension_runtime.pid1.systemctl import Systemd
     from extension_runtime.react.actionfile import Action
 
+
 __all__ = ["Change", "Outcome", "Reaction", "prepare", "reload_one", "stop_one"]
+
+
 FROM_FILES = (".service", ".socket", ".timer", ".path")
+
+
 PROPERTIES = ("Id", "FragmentPath", "Environment", "PropagatesReloadTo", "Triggers", *COMMANDS)
 
 
@@ -49,7 +56,7 @@ def prepare(
     With a root nobody is asked and nothing is done, there only `changes` is filled.
     """
     stacks = {
-        name: compare.sources(change.old.get(name, ()), change.new.get(name, ()), change.bases.get(name))
+        name: listing.sources(change.old.get(name, ()), change.new.get(name, ()), change.bases.get(name))
         for name in sorted({*change.old, *change.new})
     }
     within = _boot_places(actions) if change.boot else None
@@ -100,13 +107,3 @@ def _boot_places(actions: Sequence[Action]) -> tuple[str, ...]:
     """Where a change matters at boot: a walk of whole images would only delay it."""
     globs = [glob for action in actions if action.boot for glob in action.paths]
     return (*affected.RELOADING, *sorted({fixed_part(glob) for glob in globs}))
-
-
-def reload_one(root: str, name: str) -> int:
-    """`systemctl reload extension@NAME.service`: restart, reload and start what the manifest names; an exit status."""
-    return requested.run_one(root, name, (RESTART, RELOAD, START))
-
-
-def stop_one(root: str, name: str) -> int:
-    """`systemctl stop extension@NAME.service`: stop what the manifest names; an exit status."""
-    return requested.run_one(root, name, (STOP,))

@@ -8,55 +8,25 @@ from extension_manifests.escape import service_unit
 
 from extension_runtime.react import health
 from extension_runtime.react import trigger as triggers
-from extension_runtime.react.affected import RELOAD, RESTART, START, STOP, Machine, Wish
+from extension_runtime.react.wish import RELOAD, RESTART, START, STOP, Change, Machine, Wish
 
 TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from extension_manifests.manifest import Manifest
 
-    from extension_runtime.layers.compare import Changed, Layer
+    from extension_runtime.layers.compare import Changed
     from extension_runtime.pid1.systemctl import Systemd
     from extension_runtime.react.health import Failed
     from extension_runtime.react.trigger import Triggered
 
+
 REVERT_TIMEOUT = 30.0  # seconds for units to come back
+
+
 VERBS = {START: "start", RESTART: "try-restart", RELOAD: "try-reload-or-restart"}
-
-
-class Change:
-    """What the core is about to do.
-
-    `verb` is merge, refresh, unmerge or rollback; `boot`: it merges before sysinit.  `old` and `new` are the layers of
-    each hierarchy (lowest first), `bases` their bases.  `added`, `changed`, `removed` are names of extensions;
-    `release` has the fields of the release files of those images, of the new one where there is one.
-    """
-
-    __slots__ = ("added", "bases", "boot", "changed", "new", "old", "release", "removed", "verb")
-
-    def __init__(
-        self,
-        verb: str,
-        *,
-        boot: bool = False,
-        old: Mapping[str, Sequence[Layer]] | None = None,
-        new: Mapping[str, Sequence[Layer]] | None = None,
-        bases: Mapping[str, str] | None = None,
-        added: Sequence[str] = (),
-        changed: Sequence[str] = (),
-        removed: Sequence[str] = (),
-        release: Mapping[str, Mapping[str, str]] | None = None,
-    ) -> None:
-        self.verb = verb
-        self.boot = boot
-        self.old = old or {}
-        self.new = new or {}
-        self.bases = bases or {}
-        self.added = tuple(added)
-        self.changed = tuple(changed)
-        self.removed = tuple(removed)
-        self.release = release or {}
 
 
 class Outcome:

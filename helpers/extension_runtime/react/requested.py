@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-from extension_manifests import load
 from extension_manifests.escape import service_unit
 from extension_manifests.names import is_unit
 from extension_manifests.values import says
 
-from extension_runtime.pid1.systemctl import Systemd
-from extension_runtime.react.affected import RELOAD, RESTART, START, STOP, Machine, Wish
+from extension_runtime.react.wish import RELOAD, RESTART, START, STOP, Machine, Wish
 
 TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -20,9 +19,16 @@ if TYPE_CHECKING:
     from extension_runtime.react.prepare import Change
     from extension_runtime.react.trigger import Triggered
 
+
 RELOAD_FIELD = "EXTENSION_RELOAD_MANAGER"
+
+
 RESTART_FIELD = "EXTENSION_RESTART_UNITS"
+
+
 RELOAD_OR_RESTART_FIELD = "EXTENSION_RELOAD_OR_RESTART_UNITS"
+
+
 WEIGHT = {STOP: 3, RESTART: 2, RELOAD: 1, START: 0}
 
 
@@ -93,19 +99,3 @@ def _effective(wish: Wish, machine: Machine) -> Wish | None:
             return wish if wish.verb == START else None
         return Wish(START, wish.unit, f"it has failed; {wish.why}", wish.extension)
     return wish if machine.running(wish.unit) != (wish.verb == START) else None
-
-
-def run_one(root: str, name: str, verbs: tuple[str, ...]) -> int:
-    """Do what the manifest of extension `name` asks for, without waiting: its own unit is what others wait for."""
-    if root:
-        return 0
-    manifest = next((found for found in load.load(root).extensions if found.name == name), None)
-    if manifest is None:
-        return 0
-    systemd = Systemd()
-    machine = Machine(systemd.units(), {}, {})
-    calls = {START: "start", RESTART: "try-restart", RELOAD: "try-reload-or-restart", STOP: "stop"}
-    for verb in verbs:
-        wanted = settle(of_manifest(manifest, STOP in verbs), machine)
-        systemd.queue(calls[verb], [wish.unit for wish in wanted if wish.verb == verb])
-    return 0

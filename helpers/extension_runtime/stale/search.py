@@ -10,16 +10,26 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from extension_manifests.names import UNIT_SUFFIXES
+from extension_runtime.pid1.units import unit_of
 
 TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+
 MOUNTED = "its mount namespace still shows {prefix} as it was"
+
+
 MAPPED = "maps {path}, which changed"
+
+
 FOLDER = "its {what} directory is in the old {prefix}"
+
+
 OPENED = "has {path} open, which changed"
+
+
 DELETED = b" (deleted)"
 
 
@@ -168,15 +178,6 @@ class _Search:
             if mount not in namespace.ids:
                 return OPENED.format(path=os.fsdecode(self.tails[target]))
         return ""
-
-
-def unit_of(cgroup: str) -> str:
-    """The unit of a path in the cgroup tree, as cg_path_get_unit() of systemd's cgroup-util.c; "" for none."""
-    for part in cgroup.split("/"):
-        name = part.removeprefix("_")
-        if name.endswith(UNIT_SUFFIXES) and not name.endswith(".slice"):
-            return name
-    return ""
 
 
 def _number(device: str) -> int:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 import os
 
-from extension_runtime.merge import state
-from extension_runtime.react.affected import NEVER, NEVER_PREFIXES
+from extension_runtime import files
+from extension_runtime.pid1.units import NEVER, NEVER_PREFIXES
 from extension_runtime.stale import search
 
 TYPE_CHECKING = False
@@ -37,7 +37,7 @@ def record(
     """
     entries = _read(run)
     entries.append({"swapped": dict(swapped), "covered": dict(covered or {}), "changed": list(changed)})
-    state.replace(f"{run}/views.json", json.dumps(entries[-KEPT:]))
+    files.replace(f"{run}/views.json", json.dumps(entries[-KEPT:]))
 
 
 def find(run: str, proc: str = "/proc") -> list[StaleView]:

@@ -15,17 +15,21 @@ import sys
 import time
 from typing import Any
 
-from extension_runtime.paths import Places
+from extension_runtime.paths import Paths
 from inside import read, sh
 
 sys.path.insert(0, "/usr/lib/extensionctl")
 from extension_manifests import load
-from extension_runtime import steps
+from extension_runtime import files, steps
 from extension_runtime.kernel import mountinfo
-from extension_runtime.merge import choose, state, transaction
-from extension_runtime.merge.steps import Pin, Stage, Swap, find_places
+from extension_runtime.merge import transaction
+from extension_runtime.merge.stage import Stage
+from extension_runtime.merge.steps import Pin
+from extension_runtime.merge.swap import Swap
+from extension_runtime.merge.wanted import Wanted
 from extension_runtime.namespaces import spread
 from extension_runtime.namespaces import steps as spreading
+from extension_runtime.overlay.hierarchy import find
 
 BOX = "/etc/box"
 PAUSE = 50000  # microseconds between the rounds of a unit
@@ -86,7 +90,7 @@ class Swapper:
     """Exchanges what is merged for one of two versions, both of which stay pinned."""
 
     def __init__(self) -> None:
-        self.places = Places("")
+        self.places = Paths("")
         self.settings = load.load("").settings
 
     def pin(self, version: str) -> None:
@@ -96,7 +100,7 @@ class Swapper:
 
     def swap(self, version: str) -> None:
         """What a refresh does between the images and the units."""
-        found = find_places(self.places)
+        found = find(self.places)
         for place in found.values():
             place.look()
         generation = max(place.generation for place in found.values()) + 1
@@ -107,7 +111,7 @@ class Swapper:
         stages = []
         for name, place in found.items():
             mode = getattr(self.settings, name).mode
-            wanted = choose.Hierarchy(name, mode, layers[name], "", False, True)
+            wanted = Wanted(name, mode, layers[name], "", False, True)
             stages.append(Stage(self.places, place, wanted, generation))
         swapping = [Swap(stage, print) for stage in stages]
         out = spreading.SpreadOut(found, self.places.staging, lambda _text: None)
@@ -117,7 +121,7 @@ class Swapper:
             stage.close()
         for step in swapping:
             step.close()
-        state.remove_empty(self.places.staging)
+        files.remove_empty(self.places.staging)
 
 
 def write_units() -> list[str]:

@@ -11,6 +11,7 @@ sys.path.insert(0, "/usr/lib/extensionctl")
 from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.merge import transaction
 from extension_runtime.namespaces.spread import Spread, Spreader
+from extension_runtime.overlay import exchange
 from extension_runtime.overlay import top as overlay
 
 _tops = overlay.tops
@@ -35,7 +36,7 @@ def spread(_self: Spreader) -> Spread:
 
 
 if __name__ == "__main__":
-    overlay.attach_anchor = attach
+    exchange.attach_anchor = attach
     overlay.tops = tops
     setattr(Spreader, "spread", spread)  # noqa: B010
     setattr(Spreader, "drop_copies", lambda _self, _note: None)  # noqa: B010

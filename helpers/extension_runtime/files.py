@@ -1,0 +1,64 @@
+#  SPDX-License-Identifier: MIT
+"""Files that others read while they are written: whole, then renamed; and folders that must be ours."""
+
+from __future__ import annotations
+
+import os
+
+from extension_manifests.errors import ExtensionError
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    pass
+
+
+class StateError(ExtensionError):
+    """The state cannot be read, written or locked."""
+
+
+def replace(path: str, text: str) -> None:
+    """Write `text` beside `path`, readable by root only, and rename it there.  Raises StateError."""
+    beside = f"{path}.new"
+    try:
+        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with open(fd, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.rename(beside, path)
+    except OSError as error:
+        try:
+            os.unlink(beside)
+        except OSError:
+            pass
+        raise StateError(f"{path}: {error.strerror}") from None
+
+
+def folder(path: str, mode: int = 0o700) -> None:
+    """Make the folder `path`, whose parent may be missing, too; an existing one must be a folder of this user.
+
+    Raises StateError.
+    """
+    try:
+        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+        try:
+            os.mkdir(path, mode)
+        except FileExistsError:
+            pass
+        found = os.lstat(path)
+    except OSError as error:
+        raise StateError(f"{path}: {error.strerror}") from None
+    if found.st_uid != os.geteuid() or (found.st_mode & 0o170000) != 0o040000:
+        raise StateError(f"{path}: not a folder of the user {os.geteuid()}; remove it")
+
+
+def remove_empty(path: str) -> None:
+    """Remove the empty folders in the folder `path`, and never more: one of them may be a mount point still."""
+    try:
+        names = os.listdir(path)
+    except FileNotFoundError:
+        return
+    for name in names:
+        try:
+            os.rmdir(f"{path}/{name}")
+        except OSError:
+            continue

@@ -1,0 +1,57 @@
+#  SPDX-License-Identifier: MIT
+"""Tells whether an image is still the one that it was."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from extension_manifests.errors import printable
+
+from extension_runtime.image.find import open_image
+from extension_runtime.kernel import chase
+from extension_runtime.kernel.chase import ImageError
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    pass
+
+
+_TELLING = ("usr", "usr/lib", "usr/lib/extension-release.d", "opt", "etc", "etc/extension-release.d")
+
+
+def identity(path: str | int, root: str = "/") -> str:
+    """A text that differs when the image at `path` (below `root`; or a descriptor of it) is another or was written to.
+
+    Device, inode, size and time of change; for a directory those of its top and of its release files, too: what
+    changes deeper inside is not seen.  Raises ImageError.
+    """
+    if isinstance(path, int):
+        return _identity(path)
+    root_fd = chase.open_root(root)
+    try:
+        fd = open_image(root_fd, path)
+    finally:
+        os.close(root_fd)
+    if fd < 0:
+        raise ImageError(printable(f"{path}: does not exist"))
+    try:
+        return _identity(fd)
+    finally:
+        os.close(fd)
+
+
+def _identity(fd: int) -> str:
+    info = os.fstat(fd)
+    parts = [f"{info.st_dev:x}:{info.st_ino:x}:{info.st_size:x}:{info.st_ctime_ns:x}"]
+    if not stat.S_ISDIR(info.st_mode):
+        return parts[0]
+    for path in _TELLING:
+        found = chase.entry(fd, path)
+        parts.append(f"{found.st_ino:x}:{found.st_ctime_ns:x}" if found else "-")
+        if found and path.endswith(".d") and stat.S_ISDIR(found.st_mode):
+            for name in chase.listing(fd, path):
+                release = chase.entry(fd, f"{path}/{name}")
+                parts.append(f"{release.st_ino:x}:{release.st_ctime_ns:x}" if release else "-")
+    return ",".join(parts)

@@ -1,0 +1,110 @@
+#  SPDX-License-Identifier: MIT
+"""Puts right what a merge that was killed has left, and takes everything off."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from extension_runtime.files import remove_empty
+from extension_runtime.kernel import mountinfo, syscalls
+from extension_runtime.overlay import base, exchange, submounts
+from extension_runtime.overlay.hierarchy import Hierarchy
+from extension_runtime.paths import Paths
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def recover(
+    places: Paths, found: Mapping[str, Hierarchy], generations: Mapping[str, int], used_layers: set[str]
+) -> None:
+    """Put right what a merge or refresh that was killed has left: staged trees, double tops, unused layers.
+
+    `generations` are those that the state tells of each hierarchy, 0 without one.
+    """
+    clear_staging(places)
+    table = mountinfo.read()
+    for place in found.values():
+        place.look(table)
+        if place.found and len(place.found) > 1:
+            exchange.collapse(place.found, place.target, generations.get(place.name, 0))
+            place.look()
+    remove_layers(places, used_layers)
+
+
+def clear_staging(places: Paths) -> None:
+    """Take off every tree that is staged."""
+    try:
+        names = os.listdir(places.staging)
+    except FileNotFoundError:
+        return
+    for name in names:
+        take_off(f"{places.staging}/{name}")
+    remove_empty(places.staging)
+
+
+def take_off(path: str) -> None:
+    """Take off all that is mounted at `path`, each with what is mounted on it."""
+    while mountinfo.is_mount_point(path):
+        # Not one by one: what is mounted on a copy of a submount would be taken from the submount itself, too.
+        exchange.detach(path)
+
+
+def remove_layers(places: Paths, used: set[str]) -> None:
+    """Let go of every pinned layer that is not in `used` (paths)."""
+    try:
+        generations = os.listdir(places.layers)
+    except FileNotFoundError:
+        return
+    for generation in generations:
+        parent = f"{places.layers}/{generation}"
+        for name in os.listdir(parent):
+            if f"{parent}/{name}" not in used:
+                unpin(f"{parent}/{name}")
+        try:
+            os.rmdir(parent)
+        except OSError:
+            continue  # some of it is still used
+
+
+def unpin(path: str) -> None:
+    """Let go of one pinned layer."""
+    try:
+        syscalls.umount(path, syscalls.MNT_DETACH)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    os.rmdir(path)
+
+
+def dismantle(places: Paths, found: Mapping[str, Hierarchy]) -> None:
+    """Take everything off that merges have put on a root: tops, anchors, bases, layers and the private mount."""
+    for place in found.values():
+        place.look()
+        if place.found is not None:
+            added = submounts.added_submounts(place.target, len(place.found))
+            try:
+                for _mount in (*place.found, "anchor"):
+                    exchange.detach(place.target)
+                for path, tree in added:
+                    syscalls.move_mount(tree, path)
+            finally:
+                for _path, tree in added:
+                    os.close(tree)
+    table = mountinfo.read()
+    for mount in table.below(places.run):
+        if mount.path == places.run and mount.dev != table.mounts[mount.parent].dev:
+            continue  # a file system of somebody else; ours is a bind of the folder that is there
+        try:
+            syscalls.umount(mount.path, syscalls.MNT_DETACH)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # gone, with what it was mounted on
+                raise
+    remove_empty(places.base)
+    for place in found.values():
+        base.forget_base(place.base)
+    remove_layers(places, set())
+    remove_empty(places.run)

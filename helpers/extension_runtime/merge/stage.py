@@ -1,0 +1,88 @@
+#  SPDX-License-Identifier: MIT
+"""The step that builds the new top of a hierarchy where nobody sees it."""
+
+from __future__ import annotations
+
+import os
+
+from extension_runtime.files import folder
+from extension_runtime.merge.recover import take_off
+from extension_runtime.merge.wanted import Wanted
+from extension_runtime.overlay import base, exchange, upper
+from extension_runtime.overlay.hierarchy import Hierarchy
+from extension_runtime.overlay.stack import build
+from extension_runtime.paths import Paths
+from extension_runtime.steps import Step
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    pass
+
+
+class Stage(Step):
+    """Builds the new top of one hierarchy, with what is mounted below it, where nobody sees it."""
+
+    def __init__(self, places: Paths, place: Hierarchy, wanted: Wanted, generation: int) -> None:
+        what = "the base alone"
+        if wanted.merged:
+            layers = ", ".join(name for name, _path in reversed(wanted.layers)) or "no extension"
+            what = f"{layers} over the base, {wanted.mode}"
+        super().__init__(f"stage:{place.name}", f"stage {place.target}: {what}")
+        self._places = places
+        self._generation = generation
+        self._wanted = wanted
+        self._work = ""
+        self._made: list[str] = []
+        self._first = False
+        self.place = place
+        self.anchor = -1
+        self.tree = -1
+
+    def do(self) -> None:
+        staging = self.place.staging
+        folder(self._places.staging)
+        folder(staging)
+        self._first = self.place.found is None
+        try:
+            if self._wanted.merged:
+                self.tree = self._overlay()
+            else:
+                self.tree = base.copy_base(self.place.base)
+            if self._first:
+                self.anchor = exchange.stage_anchor(self.place.base, staging)
+            exchange.stage_tree(self.tree, self.place.target, staging)
+        except BaseException:
+            self.undo()
+            raise
+
+    def undo(self) -> None:
+        self.close()
+        take_off(self.place.staging)
+        os.rmdir(self.place.staging)
+        if self._work:
+            upper.remove_tree(self._work)
+        for path in reversed(self._made):
+            if os.path.isdir(path):
+                os.rmdir(path)
+        self._made.clear()
+
+    def close(self) -> None:
+        """Close the descriptors; the tree stays where it is."""
+        for fd in (self.anchor, self.tree):
+            if fd >= 0:
+                os.close(fd)
+        self.anchor = self.tree = -1
+
+    def _overlay(self) -> int:
+        lowers = [path for _name, path in reversed(self._wanted.layers)]
+        above, work = "", ""
+        if self._wanted.imported:
+            lowers.insert(0, upper.resolve(self._places, self._wanted.upper, self.place.name))
+        if self._wanted.mode == "persistent":
+            above = upper.persistent(self._places, self.place.name, self._wanted.upper, self.place.base, self._made)
+        elif self._wanted.mode == "ephemeral":
+            above = upper.ephemeral(self._places, self.place.name, self.place.base, self._made)
+        if above:
+            work = self._work = upper.work(above, self.place.name, self._generation)
+        return build(self._places, self.place, lowers, self._generation, above, work)

@@ -1,0 +1,81 @@
+#  SPDX-License-Identifier: MIT
+"""The step that puts a staged top into its place."""
+
+from __future__ import annotations
+
+import os
+
+from extension_runtime.kernel import mountinfo, syscalls
+from extension_runtime.merge.stage import Stage
+from extension_runtime.overlay import exchange
+from extension_runtime.overlay import top as overlay
+from extension_runtime.steps import Step
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Swap(Step):
+    """Puts a staged top into its place."""
+
+    def __init__(self, stage: Stage, log: Callable[[str], None]) -> None:
+        super().__init__(f"swap:{stage.place.name}", f"swap {stage.place.target}")
+        self._stage = stage
+        self._log = log
+        self._old = -1
+
+    def do(self) -> None:
+        place = self._stage.place
+        if place.found is None:
+            exchange.attach_anchor(self._stage.anchor, self._stage.tree, place.target)
+        elif not place.found:
+            syscalls.move_mount(self._stage.tree, place.target)
+        else:
+            self._exchange()
+
+    def _exchange(self) -> None:
+        target = self._stage.place.target
+        old = mountinfo.visible(target)
+        self._old = exchange.copy_top(target)
+        try:
+            exchange.exchange(self._stage.tree, target, self._log)
+        except BaseException:
+            try:
+                self._put_back(old)
+            except OSError as error:
+                self._log(f"{target}: could not be put back: {error}")
+            raise
+
+    def _put_back(self, old: int) -> None:
+        """After an exchange that stopped half way, show the old top, whose mount was `old`, and nothing beneath it."""
+        place = self._stage.place
+        table = mountinfo.read()
+        visible = mountinfo.visible(place.target)
+        base = place.base_mount(table)
+        tops = (base and overlay.tops(table, visible, place.target, base, own=True)) or []
+        if not tops:
+            syscalls.move_mount(self._old, place.target)
+            return
+        if visible == old:
+            if len(tops) == 1:
+                return
+            exchange.detach(place.target)
+        exchange.exchange(self._old, place.target, self._log)
+
+    def undo(self) -> None:
+        place = self._stage.place
+        if self._old >= 0:
+            exchange.exchange(self._old, place.target, self._log)
+            self.close()
+            return
+        exchange.detach(place.target)
+        if place.found is None:
+            exchange.detach(place.target)
+
+    def close(self) -> None:
+        """Let go of the old top."""
+        if self._old >= 0:
+            os.close(self._old)
+            self._old = -1

@@ -1,0 +1,72 @@
+#  SPDX-License-Identifier: MIT
+"""Decides, touching nothing: what is to lie over each hierarchy."""
+
+from __future__ import annotations
+
+from extension_runtime.merge.choose import NONE, Choice
+from extension_runtime.paths import HIERARCHIES
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from extension_manifests.settings import Settings
+
+
+class Wanted:
+    """What is to lie over one hierarchy: `layers` as (extension, folder), lowest first; `mode` as in the settings."""
+
+    __slots__ = ("imported", "layers", "merged", "mode", "name", "upper")
+
+    def __init__(
+        self, name: str, mode: str, layers: list[tuple[str, str]], upper: str, imported: bool, merged: bool
+    ) -> None:
+        self.name = name
+        self.mode = mode
+        self.layers = layers
+        self.upper = upper
+        self.imported = imported
+        self.merged = merged
+
+    @property
+    def writable(self) -> bool:
+        """Whether writes go to an upper folder."""
+        return self.merged and self.mode in ("ephemeral", "persistent")
+
+    def spec(self) -> dict[str, Any]:
+        """What is compared with the state to see whether there is anything to do."""
+        return {
+            "mode": self.mode,
+            "layers": [list(layer) for layer in self.layers],
+            "upper": self.upper if self.writable or self.imported else "",
+            "import": self.imported,
+            "merged": self.merged,
+        }
+
+
+def hierarchies(choices: Iterable[Choice], settings: Settings, existing: Iterable[str]) -> list[Wanted]:
+    """What is to lie over each of the hierarchies that exist, from choices (lowest layer first) with their layers."""
+    chosen = list(choices)
+    result = []
+    for name in HIERARCHIES:
+        if name not in existing:
+            continue
+        layers = [
+            (choice.name, f"{choice.entry['layer']}/{name}")
+            for choice in chosen
+            if choice.source != NONE and name in choice.entry["hierarchies"]
+        ]
+        configured = getattr(settings, name)
+        imported = bool(configured.import_) and configured.mode != "persistent"
+        merged = settings.enabled and (bool(layers) or configured.mode != "auto" or imported)
+        result.append(Wanted(name, configured.mode, layers, configured.upper, imported, merged))
+    return result
+
+
+def unmerged(settings: Settings, existing: Iterable[str]) -> list[Wanted]:
+    """Every hierarchy as its base alone."""
+    return [
+        Wanted(name, getattr(settings, name).mode, [], "", False, False) for name in HIERARCHIES if name in existing
+    ]

@@ -1,0 +1,51 @@
+#  SPDX-License-Identifier: MIT
+"""The base of a hierarchy: bound privately, before anything is merged, where merges find it."""
+
+from __future__ import annotations
+
+import os
+
+from extension_runtime.kernel import mountinfo, syscalls
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    pass
+
+
+def clone_base(target: str, place: str) -> None:
+    """Bind the hierarchy at `target`, as it is now and without what is mounted below it, at `place`, privately.
+
+    It is read-only there: services see it, too, and some must not write to the hierarchy.  See copy_base.
+    """
+    forget_base(place)
+    if "ro" not in mountinfo.read().mounts[mountinfo.visible(target)].flags:
+        os.close(os.open(_writable(place), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    tree = syscalls.open_tree(target)
+    try:
+        # A peer of its source would get every overlay that is put over the hierarchy on itself.
+        syscalls.mount_setattr(tree, attr_set=syscalls.MOUNT_ATTR_RDONLY, propagation=syscalls.MS_PRIVATE)
+        syscalls.move_mount(tree, place)
+    finally:
+        os.close(tree)
+
+
+def copy_base(place: str) -> int:
+    """A detached copy of the base at `place`, as writable as the hierarchy was."""
+    tree = syscalls.open_tree(place)
+    if os.path.exists(_writable(place)):
+        syscalls.mount_setattr(tree, attr_clear=syscalls.MOUNT_ATTR_RDONLY)
+    return tree
+
+
+def forget_base(place: str) -> None:
+    """Forget how the base at `place`, which is not bound any more, was mounted."""
+    try:
+        os.unlink(_writable(place))
+    except FileNotFoundError:
+        return
+
+
+def _writable(place: str) -> str:
+    """The file that is there when the hierarchy, whose base is at `place`, was writable."""
+    return f"{place}.writable"

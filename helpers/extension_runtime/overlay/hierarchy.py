@@ -1,0 +1,93 @@
+#  SPDX-License-Identifier: MIT
+"""The hierarchies of a root, and what lies over each."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from extension_runtime.kernel import mountinfo, syscalls
+from extension_runtime.overlay import top as overlay
+from extension_runtime.overlay.top import OverlayError
+from extension_runtime.paths import Paths
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    pass
+
+
+HIERARCHIES = {"usr": "/usr", "opt": "/opt", "etc": "/etc"}
+
+
+class Hierarchy:
+    """One hierarchy of a root: `target` is its real path, `base` where it is bound without layers."""
+
+    __slots__ = ("base", "found", "name", "staging", "target")
+
+    def __init__(self, name: str, target: str, places: Paths) -> None:
+        self.name = name
+        self.target = target
+        self.base = f"{places.base}/{name}"
+        self.staging = f"{places.staging}/{name}"
+        self.found: list[mountinfo.Mount] | None = None
+
+    @property
+    def has_base(self) -> bool:
+        """Whether the base is made."""
+        return mountinfo.is_mount_point(self.base)
+
+    def base_mount(self, table: mountinfo.Table) -> mountinfo.Mount | None:
+        """The mount of the base, when it is made."""
+        try:
+            mount = table.mounts[mountinfo.visible(self.base)]
+        except FileNotFoundError:
+            return None
+        return mount if mount.path == self.base else None
+
+    def look(self, table: mountinfo.Table | None = None) -> None:
+        """Set `found` to the tops that lie on the anchor, or to None without an anchor, as in `table` or as it is now.
+
+        Raises OverlayError when something foreign hides ours, or when the base is gone.
+        """
+        table = table or mountinfo.read()
+        top = mountinfo.visible(self.target)
+        mount = table.mounts[top]
+        base = self.base_mount(table)
+        if base is None:
+            self.found = None
+            if mount.path == self.target and overlay.generation_of(mount) is not None:
+                raise OverlayError(f"{self.base}: is gone, but {self.target} is still merged; reboot to repair this")
+            return
+        self.found = overlay.tops(table, top, self.target, base, own=True)
+        if self.found is None and mount.path == self.target and not overlay.is_base(mount, base):
+            raise OverlayError(
+                f"{self.target}: {mount.source or mount.fstype} is mounted over the extensions; unmount it first"
+            )
+
+    @property
+    def generation(self) -> int:
+        """The generation of the visible overlay, 0 without one."""
+        return (overlay.generation_of(self.found[-1]) or 0) if self.found else 0
+
+
+def find(places: Paths) -> dict[str, Hierarchy]:
+    """The hierarchies that the root has, links resolved inside it; one that leads into another is left out."""
+    result: dict[str, Hierarchy] = {}
+    root = os.open(places.root or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name, path in HIERARCHIES.items():
+            try:
+                fd = syscalls.openat2(path, os.O_PATH | os.O_DIRECTORY, syscalls.RESOLVE_IN_ROOT, root)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    continue
+                raise OverlayError(f"{places.root}{path}: {error.strerror}") from None
+            target = os.readlink(f"/proc/self/fd/{fd}")
+            os.close(fd)
+            taken = [other.target for other in result.values()]
+            if target not in (places.root or "/", *taken) and not any(target.startswith(f"{t}/") for t in taken):
+                result[name] = Hierarchy(name, target, places)
+    finally:
+        os.close(root)
+    return result

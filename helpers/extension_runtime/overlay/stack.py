@@ -1,0 +1,59 @@
+#  SPDX-License-Identifier: MIT
+"""Builds the overlay of one hierarchy: its layers over its base, with the flags that the base has."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from extension_runtime.files import folder
+from extension_runtime.kernel import syscalls
+from extension_runtime.overlay import build as overlays
+from extension_runtime.overlay import top as overlay
+from extension_runtime.overlay.hierarchy import Hierarchy
+from extension_runtime.overlay.top import OverlayError
+from extension_runtime.paths import Paths
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def build(
+    places: Paths, place: Hierarchy, lowers: Sequence[str], generation: int, above: str = "", work: str = ""
+) -> int:
+    """Return a detached overlay of `lowers`, highest first, over the base of `place`.  Raises OverlayError."""
+    # The mount's own "ro" would be taken for a sandbox's in the namespaces of services: read-only is the superblock.
+    flags = os.statvfs(place.base).f_flag & (os.ST_NOSUID | os.ST_NOEXEC)  # the bits are those of MOUNT_ATTR_*
+    attributes = flags | syscalls.MOUNT_ATTR_NODEV
+    below = [*lowers, place.base]
+    if len(below) == 1 and not above:
+        below.insert(0, _empty(places))  # overlayfs wants two, or an upper
+    try:
+        return overlays.build(
+            below,
+            upper=above,
+            work=work,
+            name=overlay.source(place.name, generation),
+            attributes=attributes,
+            scratch=places.staging,
+        )
+    except OSError as error:
+        raise OverlayError(f"{place.target}: cannot be stacked: {error}{_hint(error)}") from None
+
+
+def _empty(places: Paths) -> str:
+    path = f"{places.run}/empty"
+    folder(path)
+    return path
+
+
+def _hint(error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return " (a folder is there twice, or lies inside another one)"
+    if error.errno == errno.EINVAL:
+        return " (overlays stack two deep: is the root or an image itself on an overlay?)"
+    if error.errno == errno.EBUSY:
+        return " (its upper or work folder is used by another overlay)"
+    return ""
