@@ -26,7 +26,7 @@ class FakeSystemd(Systemd):
     def jobs(self) -> dict[str, tuple[str, str]]:
         return self.queued
 
-    def show(self, units: Sequence[str], properties: Iterable[str]) -> dict[str, dict[str, str]]:
+    def show(self, units: Sequence[str], properties: Iterable[str], must: bool = False) -> dict[str, dict[str, str]]:
         if "Job" in properties and self.shown:
             look = self.shown.pop(0) if len(self.shown) > 1 else self.shown[0]
             return {unit: look.get(unit, {}) for unit in units}

@@ -18,7 +18,7 @@ from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.kernel.mountinfo import Mount
 from extension_runtime.merge import transaction
 from extension_runtime.merge.result import Result
-from extension_runtime.merge.state import empty
+from extension_runtime.merge.state import State
 from extension_runtime.overlay.top import generation_of
 from extension_runtime.steps import Step
 
@@ -210,7 +210,7 @@ class Root:
         try:
             known = self.state
         except FileNotFoundError:
-            return empty()
+            return State().data()
         return {**known, "last": None, "history": []}
 
     def content(self) -> dict[str, str]:

@@ -9,13 +9,24 @@ OPTION_PLAIN = LETTERS | frozenset("/:._=+@-")
 IMAGE_ROOT = "/run/extension"
 
 
-def _table(kept: frozenset[str]) -> dict[int, str]:
-    """For str.translate(): one byte a character (latin-1), all but `kept` as \\xNN."""
-    return {code: f"\\x{code:02x}" for code in range(256) if chr(code) not in kept}
+class _Escapes(dict[int, str]):
+    """For str.translate(): one byte a character (latin-1), all but what is `kept` as \\xNN, each made when it is met:
+    whoever imports this may need none of them."""
+
+    __slots__ = ("kept",)
+
+    def __init__(self, kept: frozenset[str], **others: str) -> None:
+        super().__init__({ord(char): text for char, text in others.items()})
+        self.kept = kept
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        text = self[code] = char if char in self.kept else f"\\x{code:02x}"
+        return text
 
 
-UNIT_TABLE = {**_table(UNIT_PLAIN), ord("/"): "-"}
-OPTION_TABLE = _table(OPTION_PLAIN)
+UNIT_TABLE = _Escapes(UNIT_PLAIN, **{"/": "-"})
+OPTION_TABLE = _Escapes(OPTION_PLAIN)
 
 
 def _translate(text: str, table: dict[int, str]) -> str:

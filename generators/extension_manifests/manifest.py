@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from extension_manifests import keys, values
 from extension_manifests.errors import ManifestError, warning
+from extension_manifests.units import MERGE, TARGET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ TABLES = {**UNIT_TABLE, **TABLE}
 UNKNOWN_MAX = 10  # warnings about unknown keys per file
 # Ordering against those is a cycle: images are attached after local-fs.target and before sysinit.target.
 LATE = frozenset((
-    "extensions-merge.service", "extensions.target", "sysinit.target", "basic.target", "sockets.target",
+    MERGE, TARGET, "sysinit.target", "basic.target", "sockets.target",
     "timers.target", "paths.target", "network.target", "network-online.target", "multi-user.target",
     "graphical.target", "default.target",
 ))  # fmt: skip

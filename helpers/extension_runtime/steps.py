@@ -7,8 +7,10 @@ import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Generator, Iterable
+    from typing import Any, TypeVar
 
+    T = TypeVar("T")
 
 _INTERRUPTIONS = (signal.SIGTERM, signal.SIGINT)
 
@@ -34,19 +36,39 @@ class Step:
     def undo(self) -> None:
         """Take the change back; it was made whole."""
 
+    def close(self) -> None:
+        """Let go of what was kept for undo(), when all is done or all is taken back.  Harmless twice."""
 
-def execute(steps: Iterable[Step], before: Callable[[Step], None], log: Callable[[str], None]) -> None:
-    """Run `steps` in order, each made when those before it are done.
+
+def list_of(steps: Generator[Step, None, T]) -> tuple[list[Step], T]:
+    """All `steps`, none of them done, and what their generator returns."""
+    found = []
+    while True:
+        try:
+            found.append(next(steps))
+        except StopIteration as end:
+            return found, end.value
+
+
+def execute(steps: Iterable[Step], before: Callable[[Step], None], log: Callable[[str], None]) -> Any:
+    """Run `steps` in order, each made when those before it are done; return what their generator returns, if it is one.
 
     When one raises, take the earlier ones back, the last first, and raise what it raised.
 
     `before` is called with each step before it is done (progress, injected faults).  A failure to take back is
     logged and does not stop the others from being taken back.  SIGTERM and SIGINT wait for the end of a step.
     """
+    begun: list[Step] = []
     done: list[Step] = []
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    made = iter(steps)
     try:
-        for step in steps:
+        while True:
+            try:
+                step = next(made)
+            except StopIteration as end:
+                return end.value
+            begun.append(step)
             before(step)
             # A handler that raises in the middle of a step would leave it half done, and not taken back.
             if not step.waits:
@@ -63,4 +85,6 @@ def execute(steps: Iterable[Step], before: Callable[[Step], None], log: Callable
                 log(f"{step.text}: could not be taken back: {error}")
         raise
     finally:
+        for step in begun:
+            step.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

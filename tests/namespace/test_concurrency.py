@@ -14,7 +14,7 @@ from extension_manifests.errors import ExtensionError
 from extension_runtime import files
 from extension_runtime.files import StateError
 from extension_runtime.merge import transaction
-from extension_runtime.merge.state import Lock
+from extension_runtime.merge.lock import Lock
 from extension_runtime.paths import Paths
 from roots import Root
 

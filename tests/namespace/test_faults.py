@@ -12,7 +12,7 @@ import pytest
 from extension_manifests.errors import ExtensionError
 from extension_runtime import files
 from extension_runtime.kernel import syscalls
-from extension_runtime.merge import recover, state, steps
+from extension_runtime.merge import recover, statefile, steps
 from extension_runtime.overlay import exchange, upper
 from extension_runtime.paths import Paths
 from extension_runtime.steps import Step
@@ -283,7 +283,7 @@ def test_a_full_file_system_of_the_state(namespace: Path, monkeypatch: pytest.Mo
     def full(*_arguments: object) -> None:
         raise files.StateError("state.json: No space left on device")
 
-    monkeypatch.setattr(state, "write", full)
+    monkeypatch.setattr(statefile, "write", full)
     with pytest.raises(ExtensionError, match="No space left"):
         root.refresh()
     assert lasting(root) == before

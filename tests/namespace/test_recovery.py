@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from extension_manifests.errors import ExtensionError
 from extension_runtime.kernel import syscalls
-from extension_runtime.merge import state
+from extension_runtime.merge import statefile
 from extension_runtime.overlay import exchange
 from extension_runtime.paths import Paths
 from extension_runtime.steps import Step
@@ -195,25 +195,47 @@ def test_after_a_loss_of_power_all_mounts_are_made_again(namespace: Path) -> Non
         root.run("rollback")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}'])
-def test_a_state_that_cannot_be_read_says_what_to_do(namespace: Path, text: str) -> None:
+@pytest.mark.parametrize("verb", ["merge", "refresh", "unmerge"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}', '{"format": 1, "generation": "x"}'])
+def test_a_state_that_cannot_be_read_is_put_aside_and_stops_no_verb(namespace: Path, text: str, verb: str) -> None:
+    root = made(namespace)
+    base = root.content()
+    root.merge()
+    merged = root.content()
+    root.put("run/extensionctl/state.json", text)
+    done = root.run(verb)
+    assert done.exit_code == 0
+    [told] = [message for message in done.messages if "state.json" in message]
+    assert told.endswith("state.json.aside, and all extensions are merged anew")
+    assert root.read("run/extensionctl/state.json.aside") == text
+    assert root.content() == (base if verb == "unmerge" else merged)
+    if verb != "unmerge":
+        root.check()
+    again = root.refresh()
+    assert (again.exit_code, root.content()) == (0, merged)
+    assert not [message for message in again.messages if "state.json" in message]
+    root.check()
+
+
+def test_a_state_that_cannot_be_read_is_none_to_go_back_to(namespace: Path) -> None:
     root = made(namespace)
     root.merge()
     before = root.content()
-    root.put("run/extensionctl/state.json", text)
-    with pytest.raises(ExtensionError, match="remove it and run 'extensionctl refresh --always'"):
-        root.refresh()
+    root.put("run/extensionctl/state.json", "{")
+    with pytest.raises(ExtensionError, match="there is no earlier merge to go back to"):
+        root.run("rollback")
     assert root.content() == before
-    (root / "run/extensionctl/state.json").unlink()
-    assert root.refresh(always=True).exit_code == 0
-    assert root.content() == before
+    assert root.refresh().exit_code == 0
     root.check()
+    with pytest.raises(ExtensionError, match="there is no earlier merge to go back to"):
+        root.run("rollback")
+    assert root.content() == before
 
 
 def test_what_is_left_of_a_killed_write_is_no_state(namespace: Path) -> None:
     root = made(namespace)
     root.merge()
     root.put("run/extensionctl/state.json.new", '{"format": 1, "gener')
-    assert state.read(Paths(str(root.path)))["generation"] == 1
+    assert statefile.read(Paths(str(root.path))).now.generation == 1
     assert root.refresh().exit_code == 0
     root.check()

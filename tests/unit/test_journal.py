@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from extension_runtime import log
 from extension_runtime.pid1 import journal
 
 CATALOG = Path(__file__).resolve().parents[2] / "catalog" / "extensionctl.catalog"
@@ -40,7 +41,7 @@ def test_without_the_binding_it_is_said_on_standard_error(
 ) -> None:
     monkeypatch.setitem(sys.modules, "systemd", None)
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
-    journal.send("left out", "left-out", journal.WARNING, EXTENSION="e")
+    journal.send("left out", "left-out", log.WARNING, EXTENSION="e")
     monkeypatch.setenv("JOURNAL_STREAM", "1:2")
-    journal.send("left out", "left-out", journal.WARNING)
+    journal.send("left out", "left-out", log.WARNING)
     assert capsys.readouterr().err == "left out\n<4>left out\n"

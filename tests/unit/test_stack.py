@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from extension_manifests.manifest import Manifest
 from extension_manifests.settings import Settings
 from extension_runtime.image.record import Record
 from extension_runtime.merge import choose, wanted
 from extension_runtime.merge.choose import KEEP, LAST_GOOD, NEW, NONE, Candidate, Choice
+from extension_runtime.merge.state import Standing
 
 
 def manifest(name: str, *unit: tuple[str, str]) -> Manifest:
@@ -20,9 +19,9 @@ def record(name: str, state: str = "attached", reason: str = "", identity: str =
     return Record(name, state, reason, f"/var/lib/extensions/{name}", "2", identity, "directory", ["sysext"], ["usr"])
 
 
-def merged(name: str, identity: str = "old") -> dict[str, Any]:
+def merged(name: str, identity: str = "old") -> Standing:
     """The entry of an extension as the last merge left it."""
-    return choose.entry(manifest(name), "merged", "", record(name, identity=identity), f"/layers/1/{name}")
+    return choose.standing(manifest(name), "merged", "", record(name, identity=identity), f"/layers/1/{name}")
 
 
 @pytest.mark.parametrize(
@@ -47,32 +46,32 @@ def merged(name: str, identity: str = "old") -> dict[str, Any]:
     ],
 )
 def test_choice(
-    found: Record | None, before: dict[str, Any] | None, source: str, state: str, left_out: bool, reason: str
+    found: Record | None, before: Standing | None, source: str, state: str, left_out: bool, reason: str
 ) -> None:
     [choice] = choose.choose([Candidate(manifest("app"), found)], {"app": before} if before else {})
-    assert (choice.source, choice.entry["state"], choice.left_out) == (source, state, left_out)
-    assert reason in choice.entry["reason"]
-    assert bool(choice.entry["reason"]) == (bool(reason))
+    assert (choice.source, choice.standing.state, choice.left_out) == (source, state, left_out)
+    assert reason in choice.standing.reason
+    assert bool(choice.standing.reason) == (bool(reason))
     expected = {KEEP: "/layers/1/app", LAST_GOOD: "/layers/1/app", NEW: "", NONE: ""}[source]
-    assert choice.entry["layer"] == expected
+    assert choice.standing.layer == expected
 
 
 def test_what_pid_1_holds_back_is_skipped_for_its_reason() -> None:
     [choice] = choose.choose([Candidate(manifest("app"), record("app"), "a condition")], {"app": merged("app")})
-    assert (choice.source, choice.entry["state"], choice.entry["reason"]) == (NONE, "skipped", "a condition")
+    assert (choice.source, choice.standing.state, choice.standing.reason) == (NONE, "skipped", "a condition")
     assert not choice.left_out
 
 
 def test_the_last_good_version_tells_its_own_version_and_the_new_image() -> None:
-    before = {**merged("app"), "version": "1", "manifest": "/run/extensions.d/app.extension"}
+    before = merged("app").but(version="1", manifest="/run/extensions.d/app.extension")
     [choice] = choose.choose([Candidate(manifest("app"), record("app", "failed", "broken"))], {"app": before})
-    assert (choice.entry["version"], choice.entry["manifest"]) == ("1", "/etc/extensions.d/app.extension")
-    assert "because of /var/lib/extensions/app: broken" in choice.entry["reason"]
-    assert before["reason"] == ""
+    assert (choice.standing.version, choice.standing.manifest) == ("1", "/etc/extensions.d/app.extension")
+    assert "because of /var/lib/extensions/app: broken" in choice.standing.reason
+    assert before.reason == ""
 
 
 def chosen(name: str, source: str = NEW) -> Choice:
-    return Choice(name, source, {"layer": f"/layers/2/{name}", "hierarchies": ["usr"], "state": "merged"})
+    return Choice(name, source, Standing(name, "merged", "", "/m", layer=f"/layers/2/{name}", hierarchies=["usr"]))
 
 
 @pytest.mark.parametrize("key", ["Requires", "Requisite", "BindsTo"])
@@ -82,8 +81,8 @@ def test_what_needs_one_that_is_not_merged_is_left_out_and_so_on(key: str) -> No
     assert [choice.source for choice in good] == [NEW, NEW, NEW]
     bad = choose.without_unmet_needs(manifests, [chosen("a", NONE), chosen("b"), chosen("c")])
     assert [choice.source for choice in bad] == [NONE, NONE, NONE]
-    assert [choice.entry.get("reason") for choice in bad] == [
-        None,
+    assert [choice.standing.reason for choice in bad] == [
+        "",
         "requires a, which is not merged",
         "requires b, which is not merged",
     ]
@@ -106,7 +105,8 @@ def test_the_last_good_one_of_a_broken_manifest_meets_a_need() -> None:
 
 
 def entry_with(name: str, *hierarchies: str) -> Choice:
-    return Choice(name, NEW, {"layer": f"/layers/2/{name}", "hierarchies": list(hierarchies)})
+    layer = f"/layers/2/{name}"
+    return Choice(name, NEW, Standing(name, "merged", "", "/m", layer=layer, hierarchies=list(hierarchies)))
 
 
 def test_layers_keep_their_order_and_go_where_they_belong() -> None:
@@ -121,7 +121,7 @@ def test_layers_keep_their_order_and_go_where_they_belong() -> None:
 
 
 def test_what_is_not_merged_has_no_layer_and_what_is_missing_is_left_out() -> None:
-    choices = [Choice("app", NONE, {"layer": "", "hierarchies": ["usr"]})]
+    choices = [Choice("app", NONE, Standing("app", "skipped", "x", "/m", hierarchies=["usr"]))]
     found = wanted.hierarchies(choices, Settings(), ("usr", "etc"))
     assert [(item.name, item.layers, item.merged) for item in found] == [("usr", [], False), ("etc", [], False)]
 
@@ -144,7 +144,7 @@ def test_modes_without_layers(
     settings = Settings()
     settings.etc.mode, settings.etc.import_, settings.etc.upper = mode, import_, "/up"
     [item] = wanted.hierarchies([], settings, ("etc",))
-    assert (item.merged, item.writable, item.imported, item.spec()["upper"]) == (merged_, writable, imported, upper)
+    assert (item.merged, item.writable, item.imported, item.spec().upper) == (merged_, writable, imported, upper)
 
 
 def test_extensions_off_merges_nothing_whatever_the_mode() -> None:

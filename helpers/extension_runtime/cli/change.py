@@ -1,5 +1,5 @@
 #  SPDX-License-Identifier: MIT
-"""extensionctl plan, merge, refresh, unmerge and rollback: on the running machine through PID 1, else right here."""
+"""How the verbs that change what is merged do it: on the running machine through PID 1, else right here."""
 
 from __future__ import annotations
 
@@ -16,88 +16,29 @@ from extension_runtime.pid1 import queries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from extension_runtime.cli.facts import Extension
     from extension_runtime.merge.result import Result
 
-MERGE_UNIT = "extensions-merge.service"
-REFRESH_UNIT = "extensions-refresh.service"
+
+def add_dry_run(parser: argparse.ArgumentParser) -> None:
+    """The option that all of these verbs have."""
+    parser.add_argument("--dry-run", action="store_true", help="print the steps and take none")
 
 
-def plan(options: Options) -> int:
-    """Print the order of layers and the steps of a refresh; takes none."""
-    from extension_manifests import load
-
-    result = _transact(options, "refresh", dry_run=True)
-    order = [m.name for m in load.load(options.root).extensions]
-    if options.json != "off":
-        found = {"layers": order[::-1], "steps": result.steps, "messages": result.messages}
-        print(table.json_text(found, options.json))
-        return result.exit_code
-    screen = table.screen()
-    lines = table.paragraph("Layers", [" > ".join(reversed(order)) or "none"], screen) if options.legend else []
-    table.show([*lines, *_steps(result), *_messages(result)], screen, pager=options.pager)
-    return result.exit_code
-
-
-def merge(options: Options) -> int:
-    """Put the extensions on."""
-    if options.dry_run or options.root:
-        return _here(options)
-    queries.require_running("merge")
-    if _property(MERGE_UNIT, "ActiveState") == "active":
-        return _say(options, DONE, ["already merged; extensionctl refresh brings it up to date"])
-    return _unit(options, "start", MERGE_UNIT)
-
-
-def unmerge(options: Options) -> int:
-    """Take the extensions off."""
-    if options.dry_run or options.root:
-        return _here(options)
-    queries.require_running("unmerge")
-    if _property(MERGE_UNIT, "ActiveState") != "active":
-        # A refresh merges, too, and does not need that unit: stopping it would do nothing.
-        return _transient(options, ["unmerge"])
-    return _unit(options, "stop", MERGE_UNIT)
-
-
-def refresh(options: Options) -> int:
-    """Bring what is merged up to date."""
-    if options.dry_run or options.root:
-        return _here(options)
-    queries.require_running("refresh")
-    if options.always:
-        return _transient(options, ["refresh", "--always"])
-    if _property(REFRESH_UNIT, "LoadState") == "not-found":
-        # A directory that is merged was deleted: then the kernel lists no folder that it was part of, and PID 1 sees
-        # no unit there until a refresh has taken it off.
-        return _transient(options, ["refresh"])
-    if _property(REFRESH_UNIT, "ActiveState") in ("activating", "reloading"):
-        # A refresh that is under way may have looked before the latest change: wait for it, then have one of our own.
-        queries.run_unit("start", REFRESH_UNIT)
-    return _unit(options, "start", REFRESH_UNIT)
-
-
-def rollback(options: Options) -> int:
-    """Go back to what the previous merge had."""
-    if options.dry_run or options.root:
-        return _here(options)
-    queries.require_running("rollback")
-    return _transient(options, ["rollback"])
-
-
-def _here(options: Options) -> int:
+def here(options: Options) -> int:
     """Do the verb in this process, or only print its steps."""
-    result = _transact(options, options.verb, dry_run=options.dry_run)
+    result = transact(options, options.verb, dry_run=options.dry_run)
     if options.json != "off":
-        return _say(options, result.exit_code, result.messages, result.steps)
+        return say(options, result.exit_code, result.messages, result.steps)
     if options.dry_run:
-        return _print(result.exit_code, [*_steps(result), *_messages(result)])
-    return _say(options, result.exit_code, result.messages)
+        return _print(result.exit_code, [*step_lines(result), *message_lines(result)])
+    return say(options, result.exit_code, result.messages)
 
 
-def _transact(options: Options, verb: str, *, dry_run: bool) -> Result:
+def transact(options: Options, verb: str, *, dry_run: bool) -> Result:
     """Run the transaction in this process.  Raises ExtensionError, also for an ordinary user."""
     from extension_runtime.merge import transaction
 
@@ -107,11 +48,11 @@ def _transact(options: Options, verb: str, *, dry_run: bool) -> Result:
     return transaction.run(verb, options.root, dry_run=dry_run, always=options.always)
 
 
-def _steps(result: Result) -> list[str]:
+def step_lines(result: Result) -> list[str]:
     return [printable(f"{number:3}. {step}") for number, step in enumerate(result.steps, 1)]
 
 
-def _messages(result: Result) -> list[str]:
+def message_lines(result: Result) -> list[str]:
     return [printable(message) for message in result.messages]
 
 
@@ -127,7 +68,7 @@ def _print(code: int, lines: list[str]) -> int:
     return code
 
 
-def _say(options: Options, code: int, messages: Sequence[str], steps: Sequence[str] = ()) -> int:
+def say(options: Options, code: int, messages: Sequence[str], steps: Sequence[str] = ()) -> int:
     """Print what a verb left to say, with what it left out and why, and return `code`."""
     left_out = _left_out(options.root) if code == LEFT_OUT else []
     if options.json != "off":
@@ -147,13 +88,13 @@ def _left_out(root: str) -> list[Extension]:
     return [e for state in ("failed", "merged") for e in extensions if e.state == state and e.reason]
 
 
-def _property(unit: str, name: str) -> str:
+def property_of(unit: str, name: str) -> str:
     return queries.show([unit], (name,)).get(unit, {}).get(name, "")
 
 
-def _unit(options: Options, action: str, unit: str) -> int:
+def through_unit(options: Options, action: str, unit: str) -> int:
     """Start or stop `unit`, say what it logged, and return the exit status of its process."""
-    before = _property(unit, "InvocationID")
+    before = property_of(unit, "InvocationID")
     began = time.time()
     from extension_runtime.cli import progress
 
@@ -164,17 +105,17 @@ def _unit(options: Options, action: str, unit: str) -> int:
     ran = action == "stop" or after.get("InvocationID", "") != before
     lines = queries.log_of(after.get("InvocationID", "") if ran else "", began)
     if ran and action == "start" and after.get("ExecMainStatus") == str(LEFT_OUT):
-        return _say(options, LEFT_OUT, lines)
+        return say(options, LEFT_OUT, lines)
     # systemctl stop is content when ExecStop= fails.
     if ended.returncode == 0 and after.get("Result", "success") == "success":
-        return _say(options, DONE, lines)
+        return say(options, DONE, lines)
     if not ran:
         # It never started: what systemctl said is all there is to say.
-        return _say(options, FAILED, ended.stderr.splitlines())
-    return _say(options, FAILED, [*lines, f"{unit}: {after.get('Result') or 'failed'}; see systemctl status {unit}"])
+        return say(options, FAILED, ended.stderr.splitlines())
+    return say(options, FAILED, [*lines, f"{unit}: {after.get('Result') or 'failed'}; see systemctl status {unit}"])
 
 
-def _transient(options: Options, arguments: list[str]) -> int:
+def transient(options: Options, arguments: list[str]) -> int:
     """Run a verb that no unit stands for in a service: it must not depend on this terminal or mount namespace."""
     import extension_runtime
     from extension_runtime.pid1 import commands
@@ -182,4 +123,4 @@ def _transient(options: Options, arguments: list[str]) -> int:
     helper = os.path.join(os.path.dirname(extension_runtime.__path__[0]), "extensions-merge")
     argv = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--no-ask-password", "--", helper, *arguments]
     ended = commands.run(argv, check=False, timeout=queries.NO_LIMIT)
-    return _say(options, ended.returncode, (ended.stdout + ended.stderr).splitlines())
+    return say(options, ended.returncode, (ended.stdout + ended.stderr).splitlines())

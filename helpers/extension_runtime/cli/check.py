@@ -15,6 +15,7 @@ from extension_runtime.react import actionfile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
     from extension_manifests.unitfile import Entry
@@ -28,7 +29,13 @@ DROPIN = ".conf"
 BUILDERS: dict[str, Build] = {SUFFIX: manifest.build, actionfile.SUFFIX: actionfile.build}
 
 
-def check(options: Options) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What to look at, and for which system."""
+    parser.add_argument("files", metavar="FILE", nargs="*", default=[], help="manifest, action, settings or image")
+    parser.add_argument("--os-release", metavar="FILE", help="match images against this os-release file")
+
+
+def run(options: Options) -> int:
     """Look at the files of the command line, or at all of the system.  1 when there is an error."""
     if options.files:
         system = _system(options)

@@ -9,7 +9,7 @@ from extension_manifests import search
 from extension_manifests.errors import ExtensionError
 from extension_manifests.escape import mount_unit, service_unit
 
-from extension_runtime.cli import status, table
+from extension_runtime.cli import table
 from extension_runtime.cli.facts import ROOT_ONLY, Extension, Facts, gather
 from extension_runtime.cli.options import DONE, Options, note
 from extension_runtime.image import find, host, inspect
@@ -18,13 +18,20 @@ from extension_runtime.pid1 import queries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
+
     from extension_manifests.manifest import Manifest
 
 Paragraphs = dict[str, list[str]]
 INDENT = 13
 
 
-def explain(options: Options) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The extension."""
+    parser.add_argument("name", metavar="NAME", help="name of the extension")
+
+
+def run(options: Options) -> int:
     """Print what decided about `options.name`.  Raises ExtensionError for an extension that nobody knows."""
     facts = gather(options.root)
     name = options.name.removesuffix(".extension")
@@ -147,7 +154,7 @@ def describe(system: host.Host) -> str:
 def _layer(facts: Facts, extension: Extension) -> Paragraphs:
     """Its place among the layers of each hierarchy; while it is not merged, among all manifests."""
     if extension.state == "merged":
-        orders = {f"/{h}: ": status.layers(facts, h)[::-1] for h in extension.hierarchies}
+        orders = {f"/{h}: ": facts.layers(h)[::-1] for h in extension.hierarchies}
     else:
         orders = {"by manifests: ": [m.name for m in facts.plan.extensions]}
     return {

@@ -12,21 +12,23 @@ from extension_manifests.errors import ExtensionError, printable
 from extension_manifests.escape import mount_unit, service_unit
 from extension_manifests.names import SUFFIX, name_problem
 
-from extension_runtime.cli.options import may_read
-from extension_runtime.image import attach, find, host, inspect
-from extension_runtime.merge.state import empty, read
+from extension_runtime.cli.options import may_read, note
+from extension_runtime.image import find, host, inspect
+from extension_runtime.image.current import records
+from extension_runtime.merge import statefile
+from extension_runtime.merge.mountunits import unmet
+from extension_runtime.merge.state import Stale, State
 from extension_runtime.paths import Paths
 from extension_runtime.pid1 import queries
 from extension_runtime.stale import swaps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from extension_manifests.load import Plan
     from extension_manifests.manifest import Manifest
 
     from extension_runtime.image.record import Record
+    from extension_runtime.merge.state import Standing
 
 ROOT_ONLY = "what is merged is recorded for root only, so this is what the units say; use sudo for all of it"
 
@@ -69,11 +71,11 @@ class Extension:
 class Facts:
     """All facts that the reading verbs need, gathered once.
 
-    `readable` is false where the record of the merge is for other users' eyes only; `merge`, what state.json says, and
+    `readable` is false where the record of the merge is for other users' eyes only; `state`, what state.json says, and
     `records`, the attached images, are empty then.
     """
 
-    __slots__ = ("host", "merge", "plan", "readable", "records", "root", "units")
+    __slots__ = ("host", "plan", "readable", "records", "root", "state", "units")
 
     def __init__(
         self,
@@ -81,7 +83,7 @@ class Facts:
         system: host.Host,
         plan: Plan,
         readable: bool,
-        merge: dict[str, Any],
+        state: State,
         records: dict[str, Record],
         units: dict[str, dict[str, str]],
     ) -> None:
@@ -89,13 +91,13 @@ class Facts:
         self.host = system
         self.plan = plan
         self.readable = readable
-        self.merge = merge
+        self.state = state
         self.records = records
         self.units = units
 
     def extensions(self) -> list[Extension]:
         """Every known extension, by name."""
-        merged = {name for name, entry in self.merge["extensions"].items() if entry["state"] == "merged"}
+        merged = {name for name, item in self.state.now.extensions.items() if item.state == "merged"}
         found = [self.extension(name) for name in merged.union(self.plan.names())]
         # A file whose name cannot be an extension's is known by nothing but the complaint about it.
         for problem in self.plan.diagnostics:
@@ -106,8 +108,8 @@ class Facts:
 
     def extension(self, name: str) -> Extension:
         """The extension `name`, which must be known."""
-        merged = self.merge["extensions"].get(name)
-        if merged is not None and merged["state"] == "merged":
+        merged = self.state.now.extensions.get(name)
+        if merged is not None and merged.state == "merged":
             return self._merged(name, merged)
         if name in self.plan.masked:
             return Extension(name, self.plan.masked[name]).is_("masked", f"masked by {self.plan.masked[name]}")
@@ -116,16 +118,20 @@ class Facts:
             return Extension(name, first.path).is_("failed", str(first))
         return self._waiting(self.manifest(name), merged)
 
+    def layers(self, hierarchy: str) -> list[str]:
+        """Names of the extensions on `hierarchy`, topmost first."""
+        return [name for name, _ in reversed(self.state.now.hierarchies[hierarchy].layers)]
+
     def manifest(self, name: str) -> Manifest:
         """The manifest of a known extension that has a right one."""
         return next(m for m in self.plan.extensions if m.name == name)
 
-    def _merged(self, name: str, merged: dict[str, Any]) -> Extension:
-        found = Extension(name, merged["manifest"], tuple(merged["classes"]))
-        found.image = merged["image"]
-        found.version = merged["version"]
-        found.hierarchies = tuple(merged["hierarchies"])
-        reason = merged["reason"]
+    def _merged(self, name: str, merged: Standing) -> Extension:
+        found = Extension(name, merged.manifest, tuple(merged.classes))
+        found.image = merged.image
+        found.version = merged.version
+        found.hierarchies = tuple(merged.hierarchies)
+        reason = merged.reason
         if name in self.plan.masked:
             reason = f"masked by {self.plan.masked[name]}; the next refresh takes it off"
         elif name in self.plan.broken:
@@ -134,7 +140,7 @@ class Facts:
             reason = "its manifest is gone; the next refresh takes it off"
         return found.is_("merged", reason)
 
-    def _waiting(self, manifest: Manifest, merged: dict[str, Any] | None) -> Extension:
+    def _waiting(self, manifest: Manifest, merged: Standing | None) -> Extension:
         """An extension with a right manifest that is not merged."""
         found = Extension(manifest.name, manifest.path, tuple(manifest.classes))
         if not self.plan.settings.enabled:
@@ -143,7 +149,7 @@ class Facts:
         properties = self.units.get(unit, {})
         if properties.get("LoadState") == "not-found":
             return found.is_("ready", f"PID 1 does not know its unit {unit} yet; run systemctl daemon-reload")
-        held_back = unmet(unit, properties)
+        held_back = unmet(manifest, properties, _failed(unit, properties))
         if held_back:
             return found.is_("skipped", held_back)
         record = self.records.get(manifest.name)
@@ -157,14 +163,14 @@ class Facts:
             return found.is_("failed", f"{unit} failed ({properties.get('Result', '')}); see journalctl --unit={unit}")
         return self._look(found, manifest)
 
-    def _recorded(self, found: Extension, record: Record, merged: dict[str, Any] | None) -> Extension:
+    def _recorded(self, found: Extension, record: Record, merged: Standing | None) -> Extension:
         found.image = record.image
         found.version = record.version
         found.hierarchies = tuple(record.hierarchies)
         if record.state != "attached":
             return found.is_(record.state, record.reason)
-        if merged is not None and merged["reason"]:
-            return found.is_(merged["state"], merged["reason"])
+        if merged is not None and merged.reason:
+            return found.is_(merged.state, merged.reason)
         return found.is_("ready", "attached, but not merged; extensionctl refresh merges it")
 
     def _look(self, found: Extension, manifest: Manifest) -> Extension:
@@ -187,31 +193,29 @@ class Facts:
         return found.is_("ready", "extensionctl refresh merges it")
 
 
-def unmet(unit: str, properties: dict[str, str]) -> str:
-    """Which condition kept `unit` from starting, "" if none did."""
-    if properties.get("ConditionResult") != "no" or properties.get("ConditionTimestampMonotonic", "0") == "0":
-        return ""
-    failed = [text for text, result in queries.conditions(unit) if result == "not met"]
-    if not failed:
-        return f"a condition of {unit} was not met; see systemctl status {unit}"
-    # Of "|" conditions one is enough: that all are named means that none was met.
-    return f"condition{'s' if len(failed) > 1 else ''} not met: {', '.join(failed)}"
+def _failed(unit: str, properties: dict[str, str]) -> list[str]:
+    """The conditions of `unit` that PID 1 says were not met."""
+    if properties.get("ConditionResult") != "no":
+        return []
+    return [text for text, result in queries.conditions(unit) if result == "not met"]
 
 
 def gather(root: str) -> Facts:
     """All facts about `root`.  Raises ExtensionError when they cannot be read, below a root also for lack of rights."""
     plan = load.load(root)
-    places = Paths(root)
-    readable = may_read(places.run)
+    paths = Paths(root)
+    readable = may_read(paths.run)
     if not readable and root:
-        raise ExtensionError(f"{places.run}: readable by its owner only; use sudo")
-    merge = read(places) if readable else empty()
+        raise ExtensionError(f"{paths.run}: readable by its owner only; use sudo")
+    state, problem = statefile.read_or_empty(paths) if readable else (State(), "")
+    if problem:
+        note(problem)
     if readable and not root:
         # Who was stale after the last refresh may have been restarted since.
-        merge["stale"] = [{"unit": view.unit, "reason": view.reason} for view in swaps.find(places.run)]
-    records = attach.records(places) if os.path.isdir(places.run) and readable else {}
+        state.stale = [Stale(view.unit, view.reason) for view in swaps.find(paths.run)]
+    known = records(paths) if os.path.isdir(paths.run) and readable else {}
     units: dict[str, dict[str, str]] = {}
     if not root:
         names = [m.name for m in plan.extensions]
         units = queries.show([mount_unit(n) for n in names] + [service_unit(n) for n in names])
-    return Facts(root, host.read(root or "/"), plan, readable, merge, records, units)
+    return Facts(root, host.read(root or "/"), plan, readable, state, known, units)

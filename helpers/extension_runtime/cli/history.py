@@ -6,27 +6,36 @@ from __future__ import annotations
 from extension_manifests.errors import ExtensionError
 
 from extension_runtime.cli import table
-from extension_runtime.cli.options import DONE, Options, may_read
-from extension_runtime.cli.status import moment
-from extension_runtime.merge import state
+from extension_runtime.cli.options import DONE, Options, may_read, note
+from extension_runtime.merge import statefile
 from extension_runtime.paths import Paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 HEADINGS = ("when", "generation", "verb", "result", "reason")
 
 
-def history(options: Options) -> int:
+def arguments(_parser: argparse.ArgumentParser) -> None:
+    """It has none of its own."""
+
+
+def run(options: Options) -> int:
     """Print the kept entries of the history, the latest last."""
-    places = Paths(options.root)
-    if not may_read(places.run):
+    paths = Paths(options.root)
+    if not may_read(paths.run):
         raise ExtensionError("the history is readable by root only; use sudo")
-    entries = state.read(places)["history"]
+    state, problem = statefile.read_or_empty(paths)
+    if problem:
+        note(problem)
     if options.json != "off":
-        print(table.json_text(entries, options.json))
+        print(table.json_text([event.data() for event in state.history], options.json))
         return DONE
     screen = table.screen()
     rows = [
-        (moment(entry["when"]), str(entry["generation"]), entry["verb"], entry["result"], entry["reason"])
-        for entry in entries
+        (table.moment(event.when), str(event.generation), event.verb, event.result, event.reason)
+        for event in state.history
     ]
     table.show(table.table(HEADINGS, rows, screen, legend=options.legend), screen, pager=options.pager)
     return DONE

@@ -7,11 +7,19 @@ from extension_runtime.cli import table
 from extension_runtime.cli.facts import ROOT_ONLY, gather
 from extension_runtime.cli.options import DONE, Options, note
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
 HEADINGS = ("name", "class", "state", "version", "hierarchies", "reason")
 STATE = HEADINGS.index("state")
 
 
-def list_extensions(options: Options) -> int:
+def arguments(_parser: argparse.ArgumentParser) -> None:
+    """It has none of its own."""
+
+
+def run(options: Options) -> int:
     """Print every known extension; always 0 when the facts could be read."""
     facts = gather(options.root)
     extensions = facts.extensions()

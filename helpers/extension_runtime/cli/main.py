@@ -25,18 +25,18 @@ PROGRAM = "extensionctl"
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
-# verb, "module:function" below extension_runtime.cli, one line of help.
+# Each is a module beside this one, which has its arguments() and run(); and one line of help.
 VERBS = (
-    ("status", "status:status", "what is merged on each hierarchy, and what needs attention (default)"),
-    ("list", "list:list_extensions", "every known extension with its state and the reason for it"),
-    ("explain", "explain:explain", "everything that decided about one extension"),
-    ("plan", "change:plan", "the order of layers and the steps that a refresh would take now"),
-    ("check", "check:check", "look for mistakes in manifests, actions, settings and images"),
-    ("merge", "change:merge", "put the extensions on"),
-    ("refresh", "change:refresh", "bring what is merged up to date"),
-    ("unmerge", "change:unmerge", "take the extensions off"),
-    ("rollback", "change:rollback", "go back to what the previous merge or refresh had"),
-    ("history", "history:history", "what was merged, refreshed or taken back, and why, since the start of the machine"),
+    ("status", "what is merged on each hierarchy, and what needs attention (default)"),
+    ("list", "every known extension with its state and the reason for it"),
+    ("explain", "everything that decided about one extension"),
+    ("plan", "the order of layers and the steps that a refresh would take now"),
+    ("check", "look for mistakes in manifests, actions, settings and images"),
+    ("merge", "put the extensions on"),
+    ("refresh", "bring what is merged up to date"),
+    ("unmerge", "take the extensions off"),
+    ("rollback", "go back to what the previous merge or refresh had"),
+    ("history", "what was merged, refreshed or taken back, and why, since the start of the machine"),
 )
 
 
@@ -85,27 +85,21 @@ def build_parser(wanted: Collection[str] = ()) -> Parser:
     )
     _add_common(parser)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", parser_class=Parser)
-    for verb, _, text in VERBS:
+    for verb, text in VERBS:
         if wanted and verb not in wanted:
             continue
         one = verbs.add_parser(verb, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
         _add_common(one)
-        if verb == "explain":
-            one.add_argument("name", metavar="NAME", help="name of the extension")
-        if verb == "check":
-            one.add_argument("files", metavar="FILE", nargs="*", default=[], help="manifest, action, settings or image")
-            one.add_argument("--os-release", metavar="FILE", help="match images against this os-release file")
-        if verb in ("merge", "refresh", "unmerge", "rollback"):
-            one.add_argument("--dry-run", action="store_true", help="print the steps and take none")
-        if verb == "refresh":
-            one.add_argument("--always", action="store_true", help="also where no change is seen")
+        _module(verb).arguments(one)
     return parser
 
 
 def parse(argv: list[str]) -> Options:
     """Options of the command line `argv` (without the program's name).  Raises SystemExit with 2, for --help with 0."""
     # A word that is a verb need not be the verb, but without any, everything may be asked for.
-    named = {verb for verb, _, _ in VERBS if verb in argv}
+    named = {verb for verb, _ in VERBS if verb in argv}
+    if all(word.startswith("-") for word in argv) and not {"-h", "--help"} & set(argv):
+        named = {"status"}
     options = build_parser(named).parse_args(argv, namespace=Options())
     # argparse stores None for a verb that was not given.
     options.verb = options.verb or "status"
@@ -118,11 +112,13 @@ def parse(argv: list[str]) -> Options:
     return options
 
 
+def _module(verb: str) -> Any:
+    return importlib.import_module(f"extension_runtime.cli.{verb}")
+
+
 def find(verb: str) -> Callable[[Options], int]:
     """The function that does `verb`."""
-    target = next(target for name, target, _ in VERBS if name == verb)
-    module, _, function = target.partition(":")
-    found: Callable[[Options], int] = getattr(importlib.import_module(f"extension_runtime.cli.{module}"), function)
+    found: Callable[[Options], int] = _module(verb).run
     return found
 
 

@@ -11,10 +11,15 @@ from extension_runtime.cli.options import DONE, Options, note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from typing import Any
 
 
-def status(options: Options) -> int:
+def arguments(_parser: argparse.ArgumentParser) -> None:
+    """It has none of its own."""
+
+
+def run(options: Options) -> int:
     """Print hierarchies, the last merge and what needs attention; always 0 when the facts could be read."""
     facts = gather(options.root)
     found = summary(facts)
@@ -35,35 +40,30 @@ def summary(facts: Facts) -> dict[str, Any]:
     for extension in extensions:
         counts[extension.state] += 1
     return {
-        "generation": facts.merge["generation"],
-        "when": facts.merge["when"],
-        "last": facts.merge["last"],
+        "generation": facts.state.now.generation,
+        "when": facts.state.now.when,
+        "last": facts.state.last.data() if facts.state.last else None,
         "extensions": counts,
         "hierarchies": [_hierarchy(facts, name) for name in HIERARCHIES],
         "failed": [{"name": e.name, "reason": e.reason} for e in extensions if e.state == "failed"],
         "notes": [{"name": e.name, "reason": e.reason} for e in extensions if e.state == "merged" and e.reason],
-        "stale": facts.merge["stale"],
+        "stale": [item.data() for item in facts.state.stale],
     }
 
 
 def _hierarchy(facts: Facts, name: str) -> dict[str, Any]:
-    now = facts.merge["hierarchies"].get(name, {})
-    settings = facts.plan.settings.hierarchy(name)
-    merged = now.get("merged", False) if facts.readable else None
+    now = facts.state.now.hierarchies.get(name)
+    configured = facts.plan.settings.hierarchy(name).mode
+    merged = (now is not None and now.merged) if facts.readable else None
     return {
         "hierarchy": f"/{name}",
-        "mode": now.get("mode", settings.mode),
-        "configured": settings.mode,
+        "mode": now.mode if now else configured,
+        "configured": configured,
         "merged": merged,
-        "writable": now.get("writable", False) if merged else None,
-        "upper": now.get("upper", ""),
-        "layers": layers(facts, name) if merged else [],
+        "writable": now.writable if now and merged else None,
+        "upper": now.upper if now else "",
+        "layers": facts.layers(name) if merged else [],
     }
-
-
-def layers(facts: Facts, hierarchy: str) -> list[str]:
-    """Names of the extensions on `hierarchy`, topmost first."""
-    return [name for name, _ in reversed(facts.merge["hierarchies"][hierarchy].get("layers", []))]
 
 
 def _lines(found: dict[str, Any], screen: table.Screen, readable: bool) -> list[str]:
@@ -71,7 +71,7 @@ def _lines(found: dict[str, Any], screen: table.Screen, readable: bool) -> list[
     colour = "red" if found["failed"] else "green" if found["extensions"]["merged"] else ""
     lines = [f"{screen.paint('●', colour)} Extensions: {counts or 'none'}"]
     if found["generation"]:
-        lines += table.paragraph("Generation", [f"{found['generation']}, since {moment(found['when'])}"], screen)
+        lines += table.paragraph("Generation", [f"{found['generation']}, since {table.moment(found['when'])}"], screen)
     if found["last"]:
         lines += table.paragraph("Last", [_last(found["last"])], screen)
     for hierarchy in found["hierarchies"]:
@@ -83,7 +83,7 @@ def _lines(found: dict[str, Any], screen: table.Screen, readable: bool) -> list[
 
 
 def _last(last: dict[str, Any]) -> str:
-    text = f"{last['verb']} {last['result']}, {moment(last['when'])}"
+    text = f"{last['verb']} {last['result']}, {table.moment(last['when'])}"
     return f"{text}: {last['reason']}" if last["reason"] else text
 
 
@@ -99,10 +99,3 @@ def _hierarchy_lines(hierarchy: dict[str, Any], readable: bool) -> list[str]:
         return [f"not merged ({mode})"]
     access = "writable" if hierarchy["writable"] else "read-only"
     return [f"merged, {access} ({mode})", " > ".join(hierarchy["layers"]) or "no layers"]
-
-
-def moment(seconds: float) -> str:
-    """A time of the system clock, for people."""
-    import time
-
-    return time.strftime("%a %Y-%m-%d %H:%M:%S %Z", time.localtime(seconds))

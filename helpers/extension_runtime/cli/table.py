@@ -140,6 +140,13 @@ def paragraph(key: str, values: Iterable[str], to: Screen, *, indent: int = 12) 
     return lines
 
 
+def moment(seconds: float) -> str:
+    """A time of the system clock, for people."""
+    import time
+
+    return time.strftime("%a %Y-%m-%d %H:%M:%S %Z", time.localtime(seconds))
+
+
 def json_text(value: object, style: str) -> str:
     """`value` as JSON, `style` "short" or "pretty"."""
     import json

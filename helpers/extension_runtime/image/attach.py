@@ -17,7 +17,7 @@ from extension_manifests.names import name_problem
 from extension_runtime.image import content, find, host, identity, record
 from extension_runtime.image.mount import mount_directory, mount_nothing, mount_raw, reason_of
 from extension_runtime.image.record import Record
-from extension_runtime.kernel import mountinfo, syscalls
+from extension_runtime.kernel import syscalls
 from extension_runtime.kernel.chase import ImageError
 from extension_runtime.paths import Paths
 
@@ -60,8 +60,8 @@ def attach(request: Request) -> Record:
     leaves an empty directory attached with Mismatch=skip (PID 1 wants to see a mount), nothing with Mismatch=fail.
     Raises ImageError only when even that cannot be done: a bad name, or no place for the mount or the record.
     """
-    places = Paths(request.root)
-    target = _place(places, request.name)
+    paths = Paths(request.root)
+    target = _place(paths, request.name)
     became = Record(request.name, "attached", image=printable(request.image), classes=list(request.classes))
     tree = -1
     try:
@@ -78,12 +78,12 @@ def attach(request: Request) -> Record:
             tree = mount_nothing()
         if tree >= 0:
             syscalls.move_mount(tree, target)
-        record.write(places.attached, became)
+        record.write(paths.attached, became)
     except (OSError, ImageError) as error:
         _detach(target)
         became.state = "failed"
         became.reason = str(error) if isinstance(error, ImageError) else printable(f"{target}: {reason_of(error)}")
-        record.write(places.attached, became)
+        record.write(paths.attached, became)
     finally:
         if tree >= 0:
             os.close(tree)
@@ -95,8 +95,8 @@ def renew(request: Request) -> bool:
 
     False, with nothing changed, when the image cannot be attached or the kernel cannot do this (before 6.5).
     """
-    places = Paths(request.root)
-    target = _place(places, request.name)
+    paths = Paths(request.root)
+    target = _place(paths, request.name)
     became = Record(request.name, "attached", image=printable(request.image), classes=list(request.classes))
     try:
         tree = _prepare(request, became)
@@ -109,39 +109,27 @@ def renew(request: Request) -> bool:
         return False
     finally:
         os.close(tree)
-    record.write(places.attached, became)
+    record.write(paths.attached, became)
     return True
 
 
-def fail(places: Paths, name: str, reason: str) -> Record:
+def fail(paths: Paths, name: str, reason: str) -> Record:
     """Write down that extension `name` failed before its image was looked for; nothing of it stays attached."""
-    _detach(_place(places, name))
+    _detach(_place(paths, name))
     became = Record(name, "failed", printable(reason))
-    record.write(places.attached, became)
+    record.write(paths.attached, became)
     return became
 
 
-def detach(places: Paths, name: str) -> None:
+def detach(paths: Paths, name: str) -> None:
     """Take off what is attached for extension `name` and forget it; a merge that uses it keeps its own copy."""
-    target = _place(places, name)
+    target = _place(paths, name)
     _detach(target)
-    record.remove(places.attached, name)
+    record.remove(paths.attached, name)
     try:
         os.rmdir(target)
     except OSError:
         pass
-
-
-def records(places: Paths) -> dict[str, Record]:
-    """What became of each image, by extension; what was attached and is no longer mounted is left out."""
-    found = record.read_all(places.attached)
-    # Not os.path.ismount(): that does not know a bind within one file system.
-    mounted = {mount.path for mount in mountinfo.read().mounts.values()}
-    return {
-        name: became
-        for name, became in found.items()
-        if became.state == "failed" or f"{places.extension}/{name}" in mounted
-    }
 
 
 def _skips(error: ImageError, request: Request) -> bool:
@@ -185,13 +173,13 @@ def _check(tree: int, request: Request, image_name: str, became: Record, shown: 
         became.version = became.version or printable(data.get("IMAGE_VERSION", ""))
 
 
-def _place(places: Paths, name: str) -> str:
+def _place(paths: Paths, name: str) -> str:
     """Where extension `name` is attached; made, where it is missing.  Raises ImageError."""
     problem = name_problem(name)
     if problem:
         raise ImageError(printable(f"{name}: {problem}"))
-    target = f"{places.extension}/{name}"
-    for made in (os.path.dirname(places.extension), places.extension, target):
+    target = f"{paths.extension}/{name}"
+    for made in (os.path.dirname(paths.extension), paths.extension, target):
         try:
             os.mkdir(made, 0o755)
         except FileExistsError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from extension_runtime import jsontext
 from extension_runtime.kernel.chase import ImageError
 
 _LISTS = ("classes", "hierarchies")
@@ -74,9 +75,7 @@ def _text(value: str) -> str:
 
 def from_json(text: str) -> Record:
     """The record that `to_json` wrote.  Raises ValueError."""
-    import json
-
-    data = json.loads(text)
+    data = jsontext.loads(text)
     if not isinstance(data, dict):
         raise ValueError("no record")
     record = Record(str(data.get("name", "")), str(data.get("state", "")))

@@ -12,38 +12,40 @@ from extension_runtime.layers.lookup import Layer
 from extension_runtime.pid1.systemctl import Systemd
 from extension_runtime.react import actionfile
 from extension_runtime.react import prepare as react
+from extension_runtime.react.wish import Change
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
 
     from extension_manifests.load import Plan
 
-    from extension_runtime.react.prepare import Reaction
+    from extension_runtime.merge.goal import Order
+    from extension_runtime.merge.state import Merged, Standing
+    from extension_runtime.react.reaction import Reaction
 
 
 def prepare(
-    verb: str, boot: bool, plan: Plan, old: Mapping[str, Any], new: Mapping[str, Any], bases: Mapping[str, str],
-    log: Callable[[str], None],
-) -> Reaction:  # fmt: skip
-    """What the change from the state `old` to `new` asks of services; the layers of both are readable."""
-    before, after = _layers_by_name(old), _layers_by_name(new)
-    entries = {**old["extensions"], **new["extensions"]}
-    touched = [name for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)]
-    change = react.Change(
-        verb,
-        boot=boot,
+    order: Order, plan: Plan, old: Merged, new: Merged, bases: Mapping[str, str], log: Callable[[str], None]
+) -> Reaction:
+    """What the change from the merge `old` to `new` asks of services; the layers of both are readable."""
+    before, after = old.layered(), new.layered()
+    touched = [
+        name
+        for name in sorted(before.keys() | after.keys())
+        if name not in before or name not in after or before[name].layer != after[name].layer
+    ]
+    change = Change(
+        order.verb,
+        boot=order.boot,
         old=_stacks(old),
         new=_stacks(new),
         bases=bases,
         added=[name for name in touched if name not in before],
         changed=[name for name in touched if name in before and name in after],
         removed=[name for name in touched if name not in after],
-        release={
-            name: _release_fields(entries[name] if name in after else old["extensions"][name]) for name in touched
-        },
+        release={name: _release_fields(after[name] if name in after else before[name]) for name in touched},
     )
     actions, diagnostics = actionfile.load("")
     for diagnostic in diagnostics:
@@ -52,29 +54,24 @@ def prepare(
     return react.prepare(change, manifests, Systemd(), "", actions)
 
 
-def _layers_by_name(state: Mapping[str, Any]) -> dict[str, str]:
-    return {name: item["layer"] for name, item in state["extensions"].items() if item.get("layer")}
-
-
-def _stacks(state: Mapping[str, Any]) -> dict[str, list[Layer]]:
+def _stacks(merged: Merged) -> dict[str, list[Layer]]:
     return {
-        name: [Layer(extension, path) for extension, path in item["layers"]]
-        for name, item in state["hierarchies"].items()
+        name: [Layer(extension, path) for extension, path in item.layers] for name, item in merged.hierarchies.items()
     }
 
 
-def _release_fields(item: Mapping[str, Any]) -> dict[str, str]:
+def _release_fields(item: Standing) -> dict[str, str]:
     """The fields of an image's release files that matter here; what cannot be read any more asks for nothing."""
     fields: dict[str, str] = {}
-    name = os.path.basename(item["image"]).removesuffix(".raw")
+    name = os.path.basename(item.image).removesuffix(".raw")
     try:
-        tree = os.open(item["layer"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        tree = os.open(item.layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         return fields
     try:
-        for class_ in item["classes"]:
+        for class_ in item.classes:
             try:
-                fields.update(content.read_release(tree, class_, name, item["image"]))
+                fields.update(content.read_release(tree, class_, name, item.image))
             except ExtensionError:
                 continue
     finally:

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+from extension_runtime.merge.state import Standing
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
 
     from extension_manifests.manifest import Manifest
 
@@ -34,70 +34,55 @@ class Candidate:
 class Choice:
     """What becomes of one extension: `source` says which layer it gets (KEEP, NEW, LAST_GOOD or NONE).
 
-    `entry` is its entry of state.json as it will be, but for the layer of a NEW one.  `left_out` is true when a
+    `standing` is its entry of state.json as it will be, but for the layer of a NEW one.  `left_out` is true when a
     person must look at it (exit status 3).
     """
 
-    __slots__ = ("entry", "left_out", "name", "source")
+    __slots__ = ("left_out", "name", "source", "standing")
 
-    def __init__(self, name: str, source: str, entry: dict[str, Any], left_out: bool = False) -> None:
+    def __init__(self, name: str, source: str, standing: Standing, left_out: bool = False) -> None:
         self.name = name
         self.source = source
-        self.entry = entry
+        self.standing = standing
         self.left_out = left_out
 
 
-def entry(manifest: Manifest, state: str, reason: str, record: Record | None = None, layer: str = "") -> dict[str, Any]:
-    """An extension's entry of state.json."""
-    return {
-        "name": manifest.name,
-        "state": state,
-        "reason": reason,
-        "image": record.image if record else "",
-        "version": record.version if record else "",
-        "identity": record.identity if record else "",
-        "classes": list(manifest.classes),
-        "hierarchies": list(record.hierarchies) if record else [],
-        "manifest": manifest.path,
-        "layer": layer,
-    }
+def standing(manifest: Manifest, state: str, reason: str, record: Record | None = None, layer: str = "") -> Standing:
+    """How the extension of `manifest` stands, its image as `record` has it."""
+    stands = Standing(manifest.name, state, reason, manifest.path, classes=list(manifest.classes), layer=layer)
+    if record is not None:
+        stands.image, stands.version, stands.identity = record.image, record.version, record.identity
+        stands.hierarchies = list(record.hierarchies)
+    return stands
 
 
-def bare_entry(name: str, state: str, reason: str, manifest: str) -> dict[str, Any]:
-    """The entry of an extension of which nothing is known but the file `manifest`."""
-    texts = {"name": name, "state": state, "reason": reason, "image": "", "version": "", "identity": ""}
-    return {**texts, "classes": [], "hierarchies": [], "manifest": manifest, "layer": ""}
-
-
-def choose(candidates: Sequence[Candidate], previous: Mapping[str, Mapping[str, Any]]) -> list[Choice]:
-    """What becomes of each candidate (lowest layer first), given the entries of the last good merge.
+def choose(candidates: Sequence[Candidate], previous: Mapping[str, Standing]) -> list[Choice]:
+    """What becomes of each candidate (lowest layer first), given how those of the last good merge stand.
 
     What each needs of others is not looked at yet, see without_unmet_needs().
     """
     return [_choose_one(candidate, previous.get(candidate.manifest.name)) for candidate in candidates]
 
 
-def _choose_one(candidate: Candidate, merged: Mapping[str, Any] | None) -> Choice:
+def _choose_one(candidate: Candidate, merged: Standing | None) -> Choice:
     manifest, record = candidate.manifest, candidate.record
-    good = merged if merged and merged["layer"] else None
+    good = merged if merged and merged.layer else None
     if candidate.held_back:
-        return Choice(manifest.name, NONE, entry(manifest, "skipped", candidate.held_back))
+        return Choice(manifest.name, NONE, standing(manifest, "skipped", candidate.held_back))
     if record is None:
         reason = "not attached and no reason recorded; see 'journalctl -u' of its mount unit"
-        return Choice(manifest.name, NONE, entry(manifest, "failed", reason), left_out=True)
+        return Choice(manifest.name, NONE, standing(manifest, "failed", reason), left_out=True)
     if record.state == "attached":
-        if good and good["identity"] == record.identity:
-            return Choice(manifest.name, KEEP, entry(manifest, "merged", "", record, good["layer"]))
-        return Choice(manifest.name, NEW, entry(manifest, "merged", "", record))
+        if good and good.identity == record.identity:
+            return Choice(manifest.name, KEEP, standing(manifest, "merged", "", record, good.layer))
+        return Choice(manifest.name, NEW, standing(manifest, "merged", "", record))
     # What does not match this host any more goes; what fails, maybe only now, stays as it was.
-    if good and record.identity and (record.state == "failed" or good["identity"] != record.identity):
-        kept = dict(good)
-        kept["state"] = "merged"
-        kept["reason"] = f"kept at its last good version, because of {record.image}: {record.reason}"
-        kept["manifest"] = manifest.path
+    if good and record.identity and (record.state == "failed" or good.identity != record.identity):
+        reason = f"kept at its last good version, because of {record.image}: {record.reason}"
+        kept = good.but(state="merged", reason=reason, manifest=manifest.path)
         return Choice(manifest.name, LAST_GOOD, kept, left_out=True)
     state = "skipped" if record.state == "skipped" else "failed"
-    return Choice(manifest.name, NONE, entry(manifest, state, record.reason, record), left_out=state == "failed")
+    return Choice(manifest.name, NONE, standing(manifest, state, record.reason, record), left_out=state == "failed")
 
 
 def without_unmet_needs(manifests: Sequence[Manifest], choices: Sequence[Choice]) -> list[Choice]:
@@ -110,7 +95,7 @@ def without_unmet_needs(manifests: Sequence[Manifest], choices: Sequence[Choice]
             unmet = sorted(set(needs(by_name[name])) - merged)
             if unmet:
                 reason = f"requires {', '.join(unmet)}, which is not merged"
-                known[name] = Choice(name, NONE, entry(by_name[name], "failed", reason), left_out=True)
+                known[name] = Choice(name, NONE, standing(by_name[name], "failed", reason), left_out=True)
                 break
         else:
             return [known[choice.name] for choice in choices]

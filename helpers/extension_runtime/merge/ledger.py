@@ -1,14 +1,13 @@
 #  SPDX-License-Identifier: MIT
-"""What state.json says after a verb, as a pure function of what it said before and of what was done."""
+"""Decides what the state says after a verb, from what it said before and what was done."""
 
 from __future__ import annotations
 
-from extension_runtime.merge import choose, state
+from extension_runtime.merge.state import Event, Merged, Stacked, Standing, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from typing import Any
 
     from extension_runtime.merge.choose import Choice
     from extension_runtime.merge.wanted import Wanted
@@ -16,30 +15,17 @@ if TYPE_CHECKING:
 HISTORY = 50  # entries that are kept
 
 
-def merged_entries(before: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries of the extensions that are merged, by name."""
-    return {name: item for name, item in before["extensions"].items() if item.get("layer")}
-
-
-def used_layers(before: Mapping[str, Any]) -> set[str]:
-    """The pinned layers that the last merge and the one before it have."""
-    entries = list(before["extensions"].values())
-    if before["previous"]:
-        entries += before["previous"]["extensions"].values()
-    return {item["layer"] for item in entries if item.get("layer")}
-
-
-def noted(before: Mapping[str, Any], verb: str, result: str, reason: str, when: int) -> dict[str, Any]:
+def noted(before: State, verb: str, result: str, reason: str, when: int) -> State:
     """The state with `verb` as the last one and, if it did something, in the history."""
-    last = {"verb": verb, "result": result, "reason": reason, "when": when}
-    history = list(before["history"])
+    history = list(before.history)
     if result != "unchanged":
-        history = [*history, {**last, "generation": before["generation"]}][-HISTORY:]
-    return {**before, "last": last, "history": history}
+        history.append(Event(verb, result, reason, when, before.now.generation))
+    last = Event(verb, result, reason, when)
+    return State(before.now, before.previous, last, history[-HISTORY:], before.stale)
 
 
 def after(
-    before: Mapping[str, Any],
+    before: State,
     verb: str,
     when: int,
     choices: Sequence[Choice],
@@ -49,48 +35,42 @@ def after(
     changed: Collection[str],
     number: int,
     pinned: Collection[str],
-) -> dict[str, Any]:
+) -> State:
     """The state after `verb` at `when` (seconds) changed the hierarchies `changed`, as generation `number`.
 
     `masked` gives the masks' paths by extension, `targets` the real paths of the hierarchies; `pinned` are the layers
     that are there: a merge that lacks one, after a reboot, is none to go back to.
     """
-    generation = number if changed else before["generation"]
-    entries = {choice.name: choice.entry for choice in choices}
+    old = before.now
+    generation = number if changed else old.generation
+    extensions = {choice.name: choice.standing for choice in choices}
     for name, path in masked.items():
-        entries[name] = choose.bare_entry(name, "masked", f"masked by {path}", path)
-    new = {
-        "format": state.FORMAT,
-        "generation": generation,
-        "when": when if changed else before["when"],
-        "extensions": entries,
-        "hierarchies": {
-            item.name: _hierarchy(item, before, targets[item.name], generation if item.name in changed else None)
-            for item in wanted
-        },
-        "previous": before["previous"],
-        "history": before["history"],
-        "stale": before["stale"],
+        extensions[name] = Standing(name, "masked", f"masked by {path}", path)
+    hierarchies = {
+        item.name: _stacked(item, old, targets[item.name], generation if item.name in changed else None)
+        for item in wanted
     }
+    now = Merged(generation, when if changed else old.when, hierarchies, extensions)
+    previous = before.previous
     if changed:
-        kept = ("generation", "when", "hierarchies", "extensions")
-        whole = before["generation"] and all(item["layer"] in pinned for item in merged_entries(before).values())
-        earlier = {key: before[key] for key in kept} if whole else None
-        new["previous"] = None if verb == "rollback" else earlier
+        # Of one whose record was lost it is not known what it had.
+        whole = old.hierarchies and old.layers() <= set(pinned)
+        previous = old if whole and verb != "rollback" else None
+    new = State(now, previous, before.last, before.history, before.stale)
     return noted(new, verb, "done" if changed else "unchanged", "", when)
 
 
-def _hierarchy(item: Wanted, before: Mapping[str, Any], target: str, generation: int | None) -> dict[str, Any]:
+def _stacked(item: Wanted, old: Merged, target: str, generation: int | None) -> Stacked:
     """`generation` is None for one that did not change; one without an overlay is of generation 0."""
     if generation is None:
-        generation = before["hierarchies"].get(item.name, {}).get("generation", 0)
-    return {
-        "target": target,
-        "mode": item.mode,
-        "merged": item.merged,
-        "writable": item.writable,
-        "upper": item.upper if item.writable and item.mode == "persistent" else "",
-        "layers": [list(layer) for layer in item.layers],
-        "generation": generation if item.merged else 0,
-        "spec": item.spec(),
-    }
+        generation = old.hierarchies[item.name].generation if item.name in old.hierarchies else 0
+    return Stacked(
+        target,
+        item.mode,
+        item.merged,
+        item.writable,
+        item.upper if item.writable and item.mode == "persistent" else "",
+        item.layers,
+        generation if item.merged else 0,
+        item.spec(),
+    )

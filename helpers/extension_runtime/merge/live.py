@@ -1,53 +1,161 @@
 #  SPDX-License-Identifier: MIT
-"""What a transaction does on the running machine only."""
+"""What a transaction does on the running machine: PID 1 attaches, services' namespaces follow, services are restarted.
+
+See side.py.  All that this needs is imported with it: from the first swap on nothing may be.
+"""
 
 from __future__ import annotations
 
 from extension_manifests.errors import ExtensionError
 
+from extension_runtime.image import attach as images
+from extension_runtime.image.current import is_current, records
+from extension_runtime.merge import change, tell
+from extension_runtime.merge.attach import AttachUnits, Renew
+from extension_runtime.merge.choose import Candidate
+from extension_runtime.merge.mountunits import MountUnits, stop
+from extension_runtime.merge.state import Stale
+from extension_runtime.namespaces.steps import SpreadBack, SpreadOut
 from extension_runtime.overlay import top
+from extension_runtime.pid1 import journal
 from extension_runtime.pid1.systemctl import Systemd
+from extension_runtime.react.steps import Bring, Stop, settle_sec
 from extension_runtime.stale import swaps
+from extension_runtime.steps import Step
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from extension_manifests.load import Plan
+    from extension_manifests.manifest import Manifest
 
+    from extension_runtime.merge.goal import Goal, Order
+    from extension_runtime.merge.outlook import Outlook
+    from extension_runtime.merge.stage import Stage
+    from extension_runtime.merge.state import State
+    from extension_runtime.merge.wanted import Wanted
     from extension_runtime.overlay.hierarchy import Hierarchy
-    from extension_runtime.react.prepare import Reaction
+    from extension_runtime.paths import Paths
+    from extension_runtime.react.reaction import Reaction
 
 
-def replaced(places: Iterable[Hierarchy]) -> tuple[dict[str, str], dict[str, str]]:
-    """Before the swap of `places`: the devices of the overlays that go, and of the file systems that get covered."""
+class Live:
+    """The side of the running machine.  `said` takes what a person is to read of a verb."""
+
+    def __init__(self, paths: Paths, said: list[str], log: Callable[[str], None]) -> None:
+        self._paths = paths
+        self._said = said
+        self._log = log
+        self._systemd = Systemd()
+        self._reaction: Reaction | None = None
+        # Devices of what the swap takes off or covers, to the path of the hierarchy.
+        self._gone: tuple[dict[str, str], dict[str, str]] = ({}, {})
+
+    def candidates(self, manifests: Sequence[Manifest], booting: bool) -> list[Candidate]:
+        """Each extension as it is attached now."""
+        known = records(self._paths)
+        units = MountUnits(self._systemd, [manifest.name for manifest in manifests])
+        result = []
+        for manifest in manifests:
+            held_back = units.held_back(manifest, booting)
+            result.append(Candidate(manifest, None if held_back else known.get(manifest.name), held_back))
+        return result
+
+    def attach_steps(self, manifests: Sequence[Manifest], always: bool) -> Iterator[Step]:
+        """What has to be done so that the images which are attached are those that are there now."""
+        known = records(self._paths)
+        fresh = {m.name: not always and is_current("", m, known.get(m.name)) for m in manifests}
+        units = MountUnits(self._systemd, list(fresh))
+        renew = [m for m in manifests if units.active(m.name) and not fresh[m.name]]
+        start = [name for name in fresh if not units.active(name) and units.loaded(name) and units.wanted(name)]
+        if renew:
+            yield Renew(self._paths, renew, self._systemd)
+        if start:
+            yield AttachUnits(self._paths, "start", start, self._systemd)
+
+    def needs_base(self, _wanted: Wanted) -> bool:
+        """Whether the base of what is wanted is to be bound, now that anything is merged: always.
+
+        A service that starts before its hierarchy has an anchor cannot be brought up to date later.
+        """
+        return True
+
+    def before_swap(self, outlook: Outlook, order: Order, goal: Goal, stages: Sequence[Stage]) -> Iterator[Step]:
+        """The steps when all is staged."""
+        yield SpreadBack(outlook.hierarchies, self._paths.staging)
+        if order.dry_run:
+            # Which ones shows when the new images are attached, which a dry run does not do.
+            yield Step("stop", "stop the units that go")
+            return
+        journal.load()
+        self._gone = _replaced(stage.hierarchy for stage in stages)
+        bases = {name: hierarchy.base for name, hierarchy in outlook.hierarchies.items()}
+        self._reaction = change.prepare(order, outlook.plan, outlook.state.now, goal.new.now, bases, self._log)
+        yield Stop(self._reaction)
+
+    def after_swap(self, outlook: Outlook) -> Iterator[Step]:
+        """The steps when all is swapped, and not yet written down."""
+        yield SpreadOut(outlook.hierarchies, self._paths.staging, self._said.append)
+
+    def settle(self, outlook: Outlook) -> Iterator[Step]:
+        """The steps between what is merged being marked and being committed."""
+        if self._reaction is None:
+            yield Step("services", "bring services up to date")
+            return
+        settings = outlook.plan.settings
+        settle = settle_sec(outlook.plan, self._reaction)
+        yield Bring(self._reaction, settings.timeout_sec, settle, settings.refresh_rollback)
+        self._said += [*self._reaction.notes, *self._reaction.outcome.problems]
+
+    def detach(self, names: Sequence[str]) -> None:
+        """Take off the images of `names`; what is merged keeps its own hold of them until the next merge."""
+        if not names:
+            return
+        stop(self._systemd, names)
+        for name in names:
+            images.detach(self._paths, name)
+
+    def stale_units(self, outlook: Outlook, order: Order, known: list[Stale]) -> list[Stale]:
+        """Who uses old content when all is done; `known` are those of before.
+
+        Units of extensions with Stale=restart are restarted, as far as that harms nobody, and not returned.
+        """
+        reaction = self._reaction
+        if reaction is None or order.boot:
+            return known
+        run = self._paths.run
+        swaps.record(run, self._gone[0], [changed.path for changed in reaction.changes], self._gone[1])
+        found = swaps.find(run)
+        touched = {*reaction.change.added, *reaction.change.changed, *reaction.change.removed}
+        if found and any(m.stale == "restart" for m in outlook.plan.extensions if m.name in touched):
+            try:
+                found = swaps.restart(found, self._systemd)
+            except ExtensionError as error:
+                self._log(f"units that use old content could not be restarted: {error}")
+        return [Stale(view.unit, view.reason) for view in found]
+
+    def tell(self, order: Order, goal: Goal, state: State, done: str) -> None:
+        """Tell the journal what was `done`, if anything was, and what a person must look at."""
+        tell.done(done, order.verb, state, goal.choices, self._reaction)
+
+    def tell_failed(self, order: Order, state: State, reason: str, outcome: str) -> None:
+        """Tell the journal when a change was taken back."""
+        if outcome == "rolled-back":
+            tell.rolled_back(order.verb, state, reason)
+
+    def leave(self, _outlook: Outlook, _state: State) -> None:
+        """After an unmerge the base lies on the anchors: services keep their namespaces for the next merge."""
+
+    def abandon(self, _outlook: Outlook) -> None:
+        """After a first merge that failed: as above."""
+
+
+def _replaced(hierarchies: Iterable[Hierarchy]) -> tuple[dict[str, str], dict[str, str]]:
+    """Before the swap: the devices of the overlays that go, and of the file systems that get covered."""
     swapped, covered = {}, {}
-    for place in places:
-        if place.found and top.generation_of(place.found[-1]) is not None:
-            swapped[place.found[-1].dev] = place.target
+    for hierarchy in hierarchies:
+        if hierarchy.found and top.generation_of(hierarchy.found[-1]) is not None:
+            swapped[hierarchy.found[-1].dev] = hierarchy.target
         else:
-            covered[swaps.device(place.target)] = ""
+            covered[swaps.device(hierarchy.target)] = ""
     return swapped, covered
-
-
-def look_for_stale_views(
-    run: str,
-    plan: Plan,
-    reaction: Reaction,
-    gone: tuple[dict[str, str], dict[str, str]],
-    log: Callable[[str], None],
-) -> list[dict[str, str]]:
-    """Remember what was replaced in the folder `run`, and return who still uses it, for the state.
-
-    Units of extensions with Stale=restart are restarted, as far as that harms nobody, and not returned.
-    """
-    swaps.record(run, gone[0], [change.path for change in reaction.changes], gone[1])
-    found = swaps.find(run)
-    touched = {*reaction.change.added, *reaction.change.changed, *reaction.change.removed}
-    if found and any(m.stale == "restart" for m in plan.extensions if m.name in touched):
-        try:
-            found = swaps.restart(found, Systemd())
-        except ExtensionError as error:
-            log(f"units that use old content could not be restarted: {error}")
-    return [{"unit": view.unit, "reason": view.reason} for view in found]

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 
 from extension_manifests.errors import ExtensionError
 
+from extension_runtime import log
 from extension_runtime.pid1.notify import notify
 
 TYPE_CHECKING = False
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 USAGE = "usage: extensions-merge merge [--boot] | refresh [--always] | unmerge | rollback | react [--stop] NAME"
 
 
-_ERROR, _WARNING, _INFO = 3, 4, 6
-
-
 def main(arguments: list[str]) -> int:
     """Run the verb in `arguments` and return the exit status as extensionctl(1) has it."""
     verb, *rest = arguments or [""]
@@ -31,7 +27,7 @@ def main(arguments: list[str]) -> int:
     allowed = {"merge": ["--boot"], "refresh": ["--always"], "unmerge": [], "rollback": [], "react": ["--stop"]}
     wrong = verb not in allowed or any(flag not in allowed[verb] for flag in flags)
     if wrong or len(names) != (1 if verb == "react" else 0):
-        log(USAGE, _ERROR)
+        log.line(USAGE, log.ERROR)
         return 2
     # What is half done is taken back when PID 1 loses patience; SIGKILL is what the next run puts right.
     signal.signal(signal.SIGTERM, _interrupted)
@@ -40,14 +36,8 @@ def main(arguments: list[str]) -> int:
             return _react(names[0], "--stop" in flags)
         return _transaction(verb, flags)
     except ExtensionError as error:
-        log(str(error), _ERROR)
+        log.line(str(error), log.ERROR)
         return 1
-
-
-def log(text: str, level: int = _INFO) -> None:
-    """One line for the journal, with its priority (sd-daemon(3))."""
-    prefix = f"<{level}>" if "JOURNAL_STREAM" in os.environ else ""
-    print(f"{prefix}{text}", file=sys.stderr, flush=True)
 
 
 def _interrupted(_number: int, _frame: object) -> None:
@@ -62,14 +52,14 @@ def _transaction(verb: str, flags: list[str]) -> int:
         "",
         always="--always" in flags,
         boot="--boot" in flags,
-        log=lambda text: log(text, _WARNING),
+        log=lambda text: log.line(text, log.WARNING),
         before=_progress,
     )
     # The journal was told of what was done, with fields; a terminal was not.
-    told = "JOURNAL_STREAM" in os.environ
+    told = log.to_journal()
     for message in result.messages:
         if not (told and message.startswith(f"{verb} done")):
-            log(message)
+            log.line(message)
     return result.exit_code
 
 

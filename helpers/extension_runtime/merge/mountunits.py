@@ -8,41 +8,58 @@ from extension_manifests.escape import mount_unit
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from extension_manifests.manifest import Manifest
 
+    from extension_runtime.pid1.systemctl import Systemd
 
-_PROPERTIES = "Id,LoadState,ActiveState,ConditionResult,ConditionTimestampMonotonic,Result,WantedBy,RequiredBy"
+STOP_TIMEOUT = 90.0  # seconds
 
 
-def call_units(verb: str, names: Sequence[str]) -> None:
-    from extension_runtime.pid1 import commands
+PROPERTIES = (
+    "LoadState", "ActiveState", "ConditionResult", "ConditionTimestampMonotonic", "Result", "WantedBy", "RequiredBy",
+)  # fmt: skip
+"""What tells how a mount unit stands; see unmet()."""
 
+
+def bring(systemd: Systemd, verb: str, names: Sequence[str]) -> None:
+    """Start or restart the mount units of extensions in one call; what becomes of each is asked afterwards."""
     units = [mount_unit(name) for name in names]
-    commands.run(["systemctl", "reset-failed", "--", *units], check=False)
-    commands.run(["systemctl", verb, "--", *units], check=False, timeout=None)
+    systemd.reset_failed(units)
+    systemd.bring(verb, units)
 
 
-class Units:
-    """How PID 1 sees the mount units of some extensions."""
+def stop(systemd: Systemd, names: Sequence[str]) -> None:
+    """Stop the mount units of extensions, and forget their failures.  Raises CommandError when that takes too long."""
+    units = [mount_unit(name) for name in names]
+    systemd.bring("stop", units, timeout=STOP_TIMEOUT)
+    systemd.reset_failed(units)
 
-    def __init__(self, names: Sequence[str]) -> None:
-        from extension_runtime.pid1 import commands
 
-        self._by_name: dict[str, dict[str, str]] = {}
-        if names:
-            units = [mount_unit(name) for name in names]
-            shown = commands.run(["systemctl", "show", f"--property={_PROPERTIES}", "--", *units]).stdout
-            for name, block in zip(names, shown.strip("\n").split("\n\n"), strict=True):
-                pairs = (line.partition("=") for line in block.splitlines())
-                self._by_name[name] = {key: value for key, _equals, value in pairs}
+def unmet(manifest: Manifest, properties: Mapping[str, str], failed: Sequence[str] = ()) -> str:
+    """Why a condition kept the unit with these `properties` from starting, "" if none did.
+
+    `failed` are the conditions that PID 1 says were not met, where it could be asked; else all of them are named.
+    """
+    if properties.get("ConditionTimestampMonotonic", "0") == "0" or properties.get("ConditionResult") != "no":
+        return ""
+    if failed:
+        # Of "|" conditions one is enough: that all are named means that none was met.
+        return f"condition{'s' if len(failed) > 1 else ''} not met: {', '.join(failed)}"
+    own = [f"{key}={value}" for key, value in manifest.unit if key.startswith("Condition")]
+    return f"a condition is not met: {', '.join(own) or 'see systemctl status of its mount'}"
+
+
+class MountUnits:
+    """How PID 1 sees the mount units of some extensions.  Raises CommandError when it cannot be asked."""
+
+    def __init__(self, systemd: Systemd, names: Sequence[str]) -> None:
+        shown = systemd.show([mount_unit(name) for name in names], PROPERTIES, must=True)
+        self._by_name = {name: shown[mount_unit(name)] for name in names}
         targets = sorted({word for name in names for word in self._wanting(name)})
-        self._active: set[str] = set()
-        if targets:
-            shown = commands.run(["systemctl", "show", "--property=ActiveState", "--value", "--", *targets]).stdout
-            states = shown.split("\n\n")
-            self._active = {t for t, s in zip(targets, states, strict=True) if s.strip() in ("active", "activating")}
+        states = systemd.show(targets, ("ActiveState",), must=True)
+        self._active = {name for name, found in states.items() if found.get("ActiveState") in ("active", "activating")}
 
     def _wanting(self, name: str) -> list[str]:
         found = self._by_name[name]
@@ -67,15 +84,12 @@ class Units:
             return "its unit is not loaded; run 'systemctl daemon-reload'"
         if self.active(manifest.name) or found.get("ActiveState") == "failed":
             return ""
-        if found.get("ConditionTimestampMonotonic", "0") != "0" and found.get("ConditionResult") == "no":
-            return f"a condition is not met: {', '.join(_conditions(manifest)) or 'see systemctl status of its mount'}"
+        held_back = unmet(manifest, found)
+        if held_back:
+            return held_back
         if found.get("Result") not in ("success", ""):
             return ""
         if not booting and not self.wanted(manifest.name):
             wanting = " ".join(manifest.wanted_by + manifest.required_by) or "nothing"
             return f"not wanted by an active unit ([Install] names {wanting})"
         return "PID 1 did not attach it: a unit that it needs failed, conflicts with it, or it was stopped"
-
-
-def _conditions(manifest: Manifest) -> list[str]:
-    return [f"{key}={value}" for key, value in manifest.unit if key.startswith("Condition")]

@@ -19,31 +19,31 @@ if TYPE_CHECKING:
 
 
 def recover(
-    places: Paths, found: Mapping[str, Hierarchy], generations: Mapping[str, int], used_layers: set[str]
+    paths: Paths, found: Mapping[str, Hierarchy], generations: Mapping[str, int], used_layers: set[str]
 ) -> None:
     """Put right what a merge or refresh that was killed has left: staged trees, double tops, unused layers.
 
     `generations` are those that the state tells of each hierarchy, 0 without one.
     """
-    clear_staging(places)
+    clear_staging(paths)
     table = mountinfo.read()
-    for place in found.values():
-        place.look(table)
-        if place.found and len(place.found) > 1:
-            exchange.collapse(place.found, place.target, generations.get(place.name, 0))
-            place.look()
-    remove_layers(places, used_layers)
+    for hierarchy in found.values():
+        hierarchy.look(table)
+        if hierarchy.found and len(hierarchy.found) > 1:
+            exchange.collapse(hierarchy.found, hierarchy.target, generations.get(hierarchy.name, 0))
+            hierarchy.look()
+    remove_layers(paths, used_layers)
 
 
-def clear_staging(places: Paths) -> None:
+def clear_staging(paths: Paths) -> None:
     """Take off every tree that is staged."""
     try:
-        names = os.listdir(places.staging)
+        names = os.listdir(paths.staging)
     except FileNotFoundError:
         return
     for name in names:
-        take_off(f"{places.staging}/{name}")
-    remove_empty(places.staging)
+        take_off(f"{paths.staging}/{name}")
+    remove_empty(paths.staging)
 
 
 def take_off(path: str) -> None:
@@ -53,14 +53,14 @@ def take_off(path: str) -> None:
         exchange.detach(path)
 
 
-def remove_layers(places: Paths, used: set[str]) -> None:
+def remove_layers(paths: Paths, used: set[str]) -> None:
     """Let go of every pinned layer that is not in `used` (paths)."""
     try:
-        generations = os.listdir(places.layers)
+        generations = os.listdir(paths.layers)
     except FileNotFoundError:
         return
     for generation in generations:
-        parent = f"{places.layers}/{generation}"
+        parent = f"{paths.layers}/{generation}"
         for name in os.listdir(parent):
             if f"{parent}/{name}" not in used:
                 unpin(f"{parent}/{name}")
@@ -80,31 +80,31 @@ def unpin(path: str) -> None:
     os.rmdir(path)
 
 
-def dismantle(places: Paths, found: Mapping[str, Hierarchy]) -> None:
+def dismantle(paths: Paths, found: Mapping[str, Hierarchy]) -> None:
     """Take everything off that merges have put on a root: tops, anchors, bases, layers and the private mount."""
-    for place in found.values():
-        place.look()
-        if place.found is not None:
-            added = submounts.added_submounts(place.target, len(place.found))
+    for hierarchy in found.values():
+        hierarchy.look()
+        if hierarchy.found is not None:
+            added = submounts.added_submounts(hierarchy.target, len(hierarchy.found))
             try:
-                for _mount in (*place.found, "anchor"):
-                    exchange.detach(place.target)
+                for _mount in (*hierarchy.found, "anchor"):
+                    exchange.detach(hierarchy.target)
                 for path, tree in added:
                     syscalls.move_mount(tree, path)
             finally:
                 for _path, tree in added:
                     os.close(tree)
     table = mountinfo.read()
-    for mount in table.below(places.run):
-        if mount.path == places.run and mount.dev != table.mounts[mount.parent].dev:
+    for mount in table.below(paths.run):
+        if mount.path == paths.run and mount.dev != table.mounts[mount.parent].dev:
             continue  # a file system of somebody else; ours is a bind of the folder that is there
         try:
             syscalls.umount(mount.path, syscalls.MNT_DETACH)
         except OSError as error:
             if error.errno != errno.EINVAL:  # gone, with what it was mounted on
                 raise
-    remove_empty(places.base)
-    for place in found.values():
-        base.forget_base(place.base)
-    remove_layers(places, set())
-    remove_empty(places.run)
+    remove_empty(paths.base)
+    for hierarchy in found.values():
+        base.forget_base(hierarchy.base)
+    remove_layers(paths, set())
+    remove_empty(paths.run)

@@ -23,43 +23,43 @@ if TYPE_CHECKING:
 class Stage(Step):
     """Builds the new top of one hierarchy, with what is mounted below it, where nobody sees it."""
 
-    def __init__(self, places: Paths, place: Hierarchy, wanted: Wanted, generation: int) -> None:
+    def __init__(self, paths: Paths, hierarchy: Hierarchy, wanted: Wanted, generation: int) -> None:
         what = "the base alone"
         if wanted.merged:
             layers = ", ".join(name for name, _path in reversed(wanted.layers)) or "no extension"
             what = f"{layers} over the base, {wanted.mode}"
-        super().__init__(f"stage:{place.name}", f"stage {place.target}: {what}")
-        self._places = places
+        super().__init__(f"stage:{hierarchy.name}", f"stage {hierarchy.target}: {what}")
+        self._paths = paths
         self._generation = generation
         self._wanted = wanted
         self._work = ""
         self._made: list[str] = []
         self._first = False
-        self.place = place
+        self.hierarchy = hierarchy
         self.anchor = -1
         self.tree = -1
 
     def do(self) -> None:
-        staging = self.place.staging
-        folder(self._places.staging)
+        staging = self.hierarchy.staging
+        folder(self._paths.staging)
         folder(staging)
-        self._first = self.place.found is None
+        self._first = self.hierarchy.found is None
         try:
             if self._wanted.merged:
                 self.tree = self._overlay()
             else:
-                self.tree = base.copy_base(self.place.base)
+                self.tree = base.copy_base(self.hierarchy.base)
             if self._first:
-                self.anchor = exchange.stage_anchor(self.place.base, staging)
-            exchange.stage_tree(self.tree, self.place.target, staging)
+                self.anchor = exchange.stage_anchor(self.hierarchy.base, staging)
+            exchange.stage_tree(self.tree, self.hierarchy.target, staging)
         except BaseException:
             self.undo()
             raise
 
     def undo(self) -> None:
         self.close()
-        take_off(self.place.staging)
-        os.rmdir(self.place.staging)
+        take_off(self.hierarchy.staging)
+        os.rmdir(self.hierarchy.staging)
         if self._work:
             upper.remove_tree(self._work)
         for path in reversed(self._made):
@@ -78,11 +78,13 @@ class Stage(Step):
         lowers = [path for _name, path in reversed(self._wanted.layers)]
         above, work = "", ""
         if self._wanted.imported:
-            lowers.insert(0, upper.resolve(self._places, self._wanted.upper, self.place.name))
+            lowers.insert(0, upper.resolve(self._paths, self._wanted.upper, self.hierarchy.name))
         if self._wanted.mode == "persistent":
-            above = upper.persistent(self._places, self.place.name, self._wanted.upper, self.place.base, self._made)
+            above = upper.persistent(
+                self._paths, self.hierarchy.name, self._wanted.upper, self.hierarchy.base, self._made
+            )
         elif self._wanted.mode == "ephemeral":
-            above = upper.ephemeral(self._places, self.place.name, self.place.base, self._made)
+            above = upper.ephemeral(self._paths, self.hierarchy.name, self.hierarchy.base, self._made)
         if above:
-            work = self._work = upper.work(above, self.place.name, self._generation)
-        return build(self._places, self.place, lowers, self._generation, above, work)
+            work = self._work = upper.work(above, self.hierarchy.name, self._generation)
+        return build(self._paths, self.hierarchy, lowers, self._generation, above, work)

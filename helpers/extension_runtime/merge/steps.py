@@ -7,7 +7,7 @@ import os
 
 from extension_runtime.files import folder
 from extension_runtime.kernel import mountinfo, syscalls
-from extension_runtime.merge import state
+from extension_runtime.merge import statefile
 from extension_runtime.merge.recover import unpin
 from extension_runtime.overlay import base
 from extension_runtime.overlay.hierarchy import Hierarchy
@@ -16,19 +16,18 @@ from extension_runtime.steps import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from extension_runtime.merge.state import State
 
 
 class Workshop(Step):
     """Makes the folder of the state a private mount, so that nothing built there is copied into other namespaces."""
 
-    def __init__(self, places: Paths) -> None:
-        super().__init__("workshop", f"make {places.run} a private mount")
-        self._places = places
+    def __init__(self, paths: Paths) -> None:
+        super().__init__("workshop", f"make {paths.run} a private mount")
+        self._paths = paths
 
     def do(self) -> None:
-        run = self._places.run
+        run = self._paths.run
         folder(run)
         mount = mountinfo.read().mounts[mountinfo.visible(run)]
         if mount.path != run or mount.propagation:
@@ -38,7 +37,7 @@ class Workshop(Step):
             finally:
                 os.close(tree)
             syscalls.mount_setattr(run, propagation=syscalls.MS_PRIVATE)
-        for path in (self._places.base, self._places.layers, self._places.staging, self._places.merged):
+        for path in (self._paths.base, self._paths.layers, self._paths.staging, self._paths.merged):
             folder(path)
 
     def undo(self) -> None:
@@ -73,51 +72,51 @@ class Pin(Step):
 class Base(Step):
     """Binds a hierarchy, as it is before anything is merged, where merges find it."""
 
-    def __init__(self, place: Hierarchy) -> None:
-        super().__init__(f"base:{place.name}", f"bind {place.target} without extensions at {place.base}")
-        self._place = place
+    def __init__(self, hierarchy: Hierarchy) -> None:
+        super().__init__(f"base:{hierarchy.name}", f"bind {hierarchy.target} without extensions at {hierarchy.base}")
+        self._hierarchy = hierarchy
 
     def do(self) -> None:
-        folder(self._place.base)
+        folder(self._hierarchy.base)
         try:
-            base.clone_base(self._place.target, self._place.base)
+            base.clone_base(self._hierarchy.target, self._hierarchy.base)
         except BaseException:
-            base.forget_base(self._place.base)
+            base.forget_base(self._hierarchy.base)
             raise
 
     def undo(self) -> None:
-        syscalls.umount(self._place.base, syscalls.MNT_DETACH)
-        os.rmdir(self._place.base)
-        base.forget_base(self._place.base)
+        syscalls.umount(self._hierarchy.base, syscalls.MNT_DETACH)
+        os.rmdir(self._hierarchy.base)
+        base.forget_base(self._hierarchy.base)
 
 
 class Commit(Step):
     """Writes down what is merged now, for readers (state.json) and for units that assert it (merged/NAME)."""
 
-    def __init__(self, places: Paths, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-        super().__init__("commit", f"write {places.state}")
-        self._places = places
+    def __init__(self, paths: Paths, old: State, new: State) -> None:
+        super().__init__("commit", f"write {paths.state}")
+        self._paths = paths
         self._old = old
         self._new = new
 
     def do(self) -> None:
-        state.write(self._places, dict(self._new))
+        statefile.write(self._paths, self._new)
 
     def undo(self) -> None:
-        state.write(self._places, dict(self._old))
+        statefile.write(self._paths, self._old)
 
 
 class Mark(Step):
     """Makes merged/NAME for each merged extension, which extension@NAME.service asserts."""
 
-    def __init__(self, places: Paths, names: set[str]) -> None:
+    def __init__(self, paths: Paths, names: set[str]) -> None:
         super().__init__("mark", "mark what is merged for extension@.service")
-        self._places = places
+        self._paths = paths
         self._names = names
         self._before: set[str] = set()
 
     def do(self) -> None:
-        self._before = set(os.listdir(self._places.merged))
+        self._before = set(os.listdir(self._paths.merged))
         try:
             self._set(self._names)
         except BaseException:
@@ -128,8 +127,8 @@ class Mark(Step):
         self._set(self._before)
 
     def _set(self, wanted: set[str]) -> None:
-        present = set(os.listdir(self._places.merged))
+        present = set(os.listdir(self._paths.merged))
         for name in present - wanted:
-            os.unlink(f"{self._places.merged}/{name}")
+            os.unlink(f"{self._paths.merged}/{name}")
         for name in wanted - present:
-            os.close(os.open(f"{self._places.merged}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            os.close(os.open(f"{self._paths.merged}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))

@@ -21,22 +21,22 @@ class Swap(Step):
     """Puts a staged top into its place."""
 
     def __init__(self, stage: Stage, log: Callable[[str], None]) -> None:
-        super().__init__(f"swap:{stage.place.name}", f"swap {stage.place.target}")
+        super().__init__(f"swap:{stage.hierarchy.name}", f"swap {stage.hierarchy.target}")
         self._stage = stage
         self._log = log
         self._old = -1
 
     def do(self) -> None:
-        place = self._stage.place
-        if place.found is None:
-            exchange.attach_anchor(self._stage.anchor, self._stage.tree, place.target)
-        elif not place.found:
-            syscalls.move_mount(self._stage.tree, place.target)
+        hierarchy = self._stage.hierarchy
+        if hierarchy.found is None:
+            exchange.attach_anchor(self._stage.anchor, self._stage.tree, hierarchy.target)
+        elif not hierarchy.found:
+            syscalls.move_mount(self._stage.tree, hierarchy.target)
         else:
             self._exchange()
 
     def _exchange(self) -> None:
-        target = self._stage.place.target
+        target = self._stage.hierarchy.target
         old = mountinfo.visible(target)
         self._old = exchange.copy_top(target)
         try:
@@ -50,29 +50,29 @@ class Swap(Step):
 
     def _put_back(self, old: int) -> None:
         """After an exchange that stopped half way, show the old top, whose mount was `old`, and nothing beneath it."""
-        place = self._stage.place
+        hierarchy = self._stage.hierarchy
         table = mountinfo.read()
-        visible = mountinfo.visible(place.target)
-        base = place.base_mount(table)
-        tops = (base and overlay.tops(table, visible, place.target, base, own=True)) or []
+        visible = mountinfo.visible(hierarchy.target)
+        base = hierarchy.base_mount(table)
+        tops = (base and overlay.tops(table, visible, hierarchy.target, base, own=True)) or []
         if not tops:
-            syscalls.move_mount(self._old, place.target)
+            syscalls.move_mount(self._old, hierarchy.target)
             return
         if visible == old:
             if len(tops) == 1:
                 return
-            exchange.detach(place.target)
-        exchange.exchange(self._old, place.target, self._log)
+            exchange.detach(hierarchy.target)
+        exchange.exchange(self._old, hierarchy.target, self._log)
 
     def undo(self) -> None:
-        place = self._stage.place
+        hierarchy = self._stage.hierarchy
         if self._old >= 0:
-            exchange.exchange(self._old, place.target, self._log)
+            exchange.exchange(self._old, hierarchy.target, self._log)
             self.close()
             return
-        exchange.detach(place.target)
-        if place.found is None:
-            exchange.detach(place.target)
+        exchange.detach(hierarchy.target)
+        if hierarchy.found is None:
+            exchange.detach(hierarchy.target)
 
     def close(self) -> None:
         """Let go of the old top."""

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from extension_runtime.merge.choose import NONE, Choice
+from extension_runtime.merge.state import Spec
 from extension_runtime.paths import HIERARCHIES
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
     from extension_manifests.settings import Settings
 
@@ -35,15 +35,10 @@ class Wanted:
         """Whether writes go to an upper folder."""
         return self.merged and self.mode in ("ephemeral", "persistent")
 
-    def spec(self) -> dict[str, Any]:
+    def spec(self) -> Spec:
         """What is compared with the state to see whether there is anything to do."""
-        return {
-            "mode": self.mode,
-            "layers": [list(layer) for layer in self.layers],
-            "upper": self.upper if self.writable or self.imported else "",
-            "import": self.imported,
-            "merged": self.merged,
-        }
+        upper = self.upper if self.writable or self.imported else ""
+        return Spec(self.mode, self.layers, upper, self.imported, self.merged)
 
 
 def hierarchies(choices: Iterable[Choice], settings: Settings, existing: Iterable[str]) -> list[Wanted]:
@@ -54,9 +49,9 @@ def hierarchies(choices: Iterable[Choice], settings: Settings, existing: Iterabl
         if name not in existing:
             continue
         layers = [
-            (choice.name, f"{choice.entry['layer']}/{name}")
+            (choice.name, f"{choice.standing.layer}/{name}")
             for choice in chosen
-            if choice.source != NONE and name in choice.entry["hierarchies"]
+            if choice.source != NONE and name in choice.standing.hierarchies
         ]
         configured = getattr(settings, name)
         imported = bool(configured.import_) and configured.mode != "persistent"

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
-from extension_runtime import files
+from extension_runtime import files, jsontext
 from extension_runtime.kernel import syscalls
 from extension_runtime.pid1.units import unit_of
 
@@ -117,7 +116,7 @@ def note_complete(path: str) -> None:
     If possible at a moment in which no other one is being made: what its sandbox mounts could come to lie on a copy
     of the anchor, or under it, and that cannot be told later.
     """
-    files.replace(path, json.dumps(sorted(_settled())))
+    files.replace(path, jsontext.dumps(sorted(_settled())))
 
 
 def _settled() -> set[int]:

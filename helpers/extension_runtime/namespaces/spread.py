@@ -10,10 +10,10 @@ this, a service sees the old content, never a wrong right.  Where a right cannot
 from __future__ import annotations
 
 import errno
-import json
 import os
 import time
 
+from extension_runtime import jsontext
 from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.namespaces import masks
 from extension_runtime.namespaces.find import Namespaces
@@ -101,7 +101,7 @@ class Spreader:
         """
         try:
             with open(note, encoding="utf-8") as file:
-                complete = set(json.load(file))
+                complete = set(jsontext.loads(file.read()))
         except FileNotFoundError:
             return  # no anchor is new
         for number, fd, _processes in self._all.each():

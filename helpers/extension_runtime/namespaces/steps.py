@@ -30,7 +30,7 @@ class SpreadBack(Step):
         self._scratch = scratch
 
     def do(self) -> None:
-        if any(place.found is None for place in self._found.values()):
+        if any(hierarchy.found is None for hierarchy in self._found.values()):
             find.note_complete(_note(self._scratch))
 
     def undo(self) -> None:
@@ -65,10 +65,10 @@ def spread(found: Iterable[Hierarchy], scratch: str) -> Spread:
     """Spread the tops of `found` to every other mount namespace."""
     table = mountinfo.read()
     targets = {}
-    for place in found:
-        base = place.base_mount(table)
+    for hierarchy in found:
+        base = hierarchy.base_mount(table)
         if base is not None:
-            targets[place.name] = (place.target, base)
+            targets[hierarchy.name] = (hierarchy.target, base)
     if not targets:
         return Spread()
     folder(scratch)

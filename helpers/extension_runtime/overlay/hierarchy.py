@@ -25,11 +25,11 @@ class Hierarchy:
 
     __slots__ = ("base", "found", "name", "staging", "target")
 
-    def __init__(self, name: str, target: str, places: Paths) -> None:
+    def __init__(self, name: str, target: str, paths: Paths) -> None:
         self.name = name
         self.target = target
-        self.base = f"{places.base}/{name}"
-        self.staging = f"{places.staging}/{name}"
+        self.base = f"{paths.base}/{name}"
+        self.staging = f"{paths.staging}/{name}"
         self.found: list[mountinfo.Mount] | None = None
 
     @property
@@ -71,10 +71,10 @@ class Hierarchy:
         return (overlay.generation_of(self.found[-1]) or 0) if self.found else 0
 
 
-def find(places: Paths) -> dict[str, Hierarchy]:
+def find(paths: Paths) -> dict[str, Hierarchy]:
     """The hierarchies that the root has, links resolved inside it; one that leads into another is left out."""
     result: dict[str, Hierarchy] = {}
-    root = os.open(places.root or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    root = os.open(paths.root or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name, path in HIERARCHIES.items():
             try:
@@ -82,12 +82,12 @@ def find(places: Paths) -> dict[str, Hierarchy]:
             except OSError as error:
                 if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                     continue
-                raise OverlayError(f"{places.root}{path}: {error.strerror}") from None
+                raise OverlayError(f"{paths.root}{path}: {error.strerror}") from None
             target = os.readlink(f"/proc/self/fd/{fd}")
             os.close(fd)
             taken = [other.target for other in result.values()]
-            if target not in (places.root or "/", *taken) and not any(target.startswith(f"{t}/") for t in taken):
-                result[name] = Hierarchy(name, target, places)
+            if target not in (paths.root or "/", *taken) and not any(target.startswith(f"{t}/") for t in taken):
+                result[name] = Hierarchy(name, target, paths)
     finally:
         os.close(root)
     return result

@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 
 
 def build(
-    places: Paths, place: Hierarchy, lowers: Sequence[str], generation: int, above: str = "", work: str = ""
+    paths: Paths, hierarchy: Hierarchy, lowers: Sequence[str], generation: int, above: str = "", work: str = ""
 ) -> int:
-    """Return a detached overlay of `lowers`, highest first, over the base of `place`.  Raises OverlayError."""
+    """Return a detached overlay of `lowers`, highest first, over the base of `hierarchy`.  Raises OverlayError."""
     # The mount's own "ro" would be taken for a sandbox's in the namespaces of services: read-only is the superblock.
-    flags = os.statvfs(place.base).f_flag & (os.ST_NOSUID | os.ST_NOEXEC)  # the bits are those of MOUNT_ATTR_*
+    flags = os.statvfs(hierarchy.base).f_flag & (os.ST_NOSUID | os.ST_NOEXEC)  # the bits are those of MOUNT_ATTR_*
     attributes = flags | syscalls.MOUNT_ATTR_NODEV
-    below = [*lowers, place.base]
+    below = [*lowers, hierarchy.base]
     if len(below) == 1 and not above:
-        below.insert(0, _empty(places))  # overlayfs wants two, or an upper
+        below.insert(0, _empty(paths))  # overlayfs wants two, or an upper
     try:
         return overlays.build(
             below,
             upper=above,
             work=work,
-            name=overlay.source(place.name, generation),
+            name=overlay.source(hierarchy.name, generation),
             attributes=attributes,
-            scratch=places.staging,
+            scratch=paths.staging,
         )
     except OSError as error:
-        raise OverlayError(f"{place.target}: cannot be stacked: {error}{_hint(error)}") from None
+        raise OverlayError(f"{hierarchy.target}: cannot be stacked: {error}{_hint(error)}") from None
 
 
-def _empty(places: Paths) -> str:
-    path = f"{places.run}/empty"
+def _empty(paths: Paths) -> str:
+    path = f"{paths.run}/empty"
     folder(path)
     return path
 

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 DEFAULT_PARENT = "/var/lib/extensions.mutable"
 
 
-def ephemeral(places: Paths, hierarchy: str, base: str, made: list[str]) -> str:
+def ephemeral(paths: Paths, hierarchy: str, base: str, made: list[str]) -> str:
     """The upper of an ephemeral hierarchy, below /run, made with the mode and owner of the folder `base`.
 
     The folders that were missing are added to `made`.
     """
-    parent = f"{places.upper}/{hierarchy}"
+    parent = f"{paths.upper}/{hierarchy}"
     upper = f"{parent}/upper"
-    made += [path for path in (places.upper, parent, upper) if not os.path.isdir(path)]
-    folder(places.upper)
+    made += [path for path in (paths.upper, parent, upper) if not os.path.isdir(path)]
+    folder(paths.upper)
     folder(parent)
     if not os.path.isdir(upper):
         _make_like(upper, base)
@@ -35,14 +35,14 @@ def ephemeral(places: Paths, hierarchy: str, base: str, made: list[str]) -> str:
     return upper
 
 
-def persistent(places: Paths, hierarchy: str, configured: str, base: str, made: list[str]) -> str:
+def persistent(paths: Paths, hierarchy: str, configured: str, base: str, made: list[str]) -> str:
     """The upper that the settings name, as a real path below the root; the default one is made when it is missing.
 
     The folders that were missing are added to `made`.  Raises OverlayError, with what to do, if no overlay can use it.
     """
     if configured == f"{DEFAULT_PARENT}/{hierarchy}":
-        _make_default(places, hierarchy, base, made)
-    upper = resolve(places, configured, hierarchy)
+        _make_default(paths, hierarchy, base, made)
+    upper = resolve(paths, configured, hierarchy)
     found, wanted = os.stat(upper), os.stat(base)
     if (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) != (
         stat.S_IMODE(wanted.st_mode),
@@ -57,12 +57,12 @@ def persistent(places: Paths, hierarchy: str, configured: str, base: str, made: 
     return upper
 
 
-def refuse_shared(places: Paths, uppers: Mapping[str, str]) -> None:
+def refuse_shared(paths: Paths, uppers: Mapping[str, str]) -> None:
     """Raise OverlayError when two hierarchies, given with their configured uppers, would write to one folder."""
     found: list[tuple[str, str]] = []
     for hierarchy, configured in uppers.items():
         try:
-            path = resolve(places, configured, hierarchy)
+            path = resolve(paths, configured, hierarchy)
         except OverlayError:
             continue  # said when it is staged, or made then
         for other, taken in found:
@@ -74,17 +74,17 @@ def refuse_shared(places: Paths, uppers: Mapping[str, str]) -> None:
         found.append((hierarchy, path))
 
 
-def resolve(places: Paths, configured: str, hierarchy: str) -> str:
+def resolve(paths: Paths, configured: str, hierarchy: str) -> str:
     """The real path of the folder `configured`, links resolved inside the root.  Raises OverlayError."""
     try:
-        root = os.open(places.root or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        root = os.open(paths.root or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fd = syscalls.openat2(configured, os.O_PATH | os.O_DIRECTORY, syscalls.RESOLVE_IN_ROOT, root)
         finally:
             os.close(root)
     except OSError as error:
         raise OverlayError(
-            f"{places.root}{configured}: the upper folder of /{hierarchy} cannot be used: "
+            f"{paths.root}{configured}: the upper folder of /{hierarchy} cannot be used: "
             f"{os.strerror(error.errno or 0)}; make it, or name another with Upper= in extensions.conf"
         ) from None
     path = os.readlink(f"/proc/self/fd/{fd}")
@@ -92,8 +92,8 @@ def resolve(places: Paths, configured: str, hierarchy: str) -> str:
     return path
 
 
-def _make_default(places: Paths, hierarchy: str, base: str, made: list[str]) -> None:
-    parent = chase.real_path(places.root, DEFAULT_PARENT) if places.root else DEFAULT_PARENT
+def _make_default(paths: Paths, hierarchy: str, base: str, made: list[str]) -> None:
+    parent = chase.real_path(paths.root, DEFAULT_PARENT) if paths.root else DEFAULT_PARENT
     path = f"{parent}/{hierarchy}"
     try:
         if not os.path.lexists(path):
@@ -148,12 +148,12 @@ def _prefix(upper: str) -> str:
     return f".{os.path.basename(upper)}-work-"
 
 
-def remove_old_work(places: Paths, hierarchy: str, configured: str, generation: int) -> None:
+def remove_old_work(paths: Paths, hierarchy: str, configured: str, generation: int) -> None:
     """Remove the work folders of other generations, of the upper `configured` or, if that is "", the ephemeral one."""
-    upper = f"{places.upper}/{hierarchy}/upper"
+    upper = f"{paths.upper}/{hierarchy}/upper"
     if configured:
         try:
-            upper = resolve(places, configured, hierarchy)
+            upper = resolve(paths, configured, hierarchy)
         except OverlayError:
             return  # there is none, or it cannot be used
     parent, prefix = os.path.dirname(upper), _prefix(upper)

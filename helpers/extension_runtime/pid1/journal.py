@@ -11,6 +11,8 @@ import importlib
 import os
 import sys
 
+from extension_runtime import log
+
 MERGED = "ba09fb60c3e04189a310e91a43a054ee"
 REFRESHED = "1b755f1ec9774cdeb23afe7dcc3691f7"
 UNMERGED = "281438a6511e4a6bbdf1ab6886990c5b"
@@ -30,7 +32,6 @@ MESSAGES = {
 """What is told, to the MESSAGE_ID= that catalog/extensionctl.catalog explains."""
 
 LIBS = ("lib64", "lib")
-ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
 
 
 def _reach_distribution() -> None:
@@ -50,7 +51,7 @@ def load() -> None:
         return
 
 
-def send(text: str, message: str = "", priority: int = INFO, **fields: object) -> None:
+def send(text: str, message: str = "", priority: int = log.INFO, **fields: object) -> None:
     """Tell the journal `text`; `message` is a key of MESSAGES.
 
     Fields by convention: EXTENSION=, GENERATION= (a number), UNIT= (the unit spoken of), ACTION=, REASON=, VERB=.
@@ -65,8 +66,4 @@ def send(text: str, message: str = "", priority: int = INFO, **fields: object) -
 
         journal.send(text, PRIORITY=str(priority), SYSLOG_IDENTIFIER="extensionctl", **given)
     except (ImportError, OSError):
-        level = f"<{priority}>" if "JOURNAL_STREAM" in os.environ else ""
-        try:
-            print(f"{level}{text}", file=sys.stderr)
-        except OSError:
-            return
+        log.line(text, priority)

@@ -7,6 +7,7 @@ import os
 
 from extension_manifests.errors import ExtensionError
 
+from extension_runtime import jsontext
 from extension_runtime.pid1 import commands
 from extension_runtime.pid1.systemctl import Systemd
 
@@ -58,12 +59,10 @@ def conditions(unit: str, which: str = "Conditions") -> list[tuple[str, str]]:
 
     systemctl show cannot print this property, so the bus is asked.
     """
-    import json
-
     argv = ["busctl", "--json=short", "get-property", "org.freedesktop.systemd1", object_path(unit)]
     answer = commands.run([*argv, "org.freedesktop.systemd1.Unit", which], check=False)
     try:
-        found = json.loads(answer.stdout)["data"] if answer.returncode == 0 else []
+        found = jsontext.loads(answer.stdout)["data"] if answer.returncode == 0 else []
         return [
             (
                 f"{kind}={'|' if trigger else ''}{'!' if negate else ''}{parameter}",

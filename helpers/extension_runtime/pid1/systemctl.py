@@ -57,13 +57,16 @@ class Systemd:
         lines = [line.split() for line in text.splitlines()]
         return {words[1]: (words[2], words[3]) for words in lines if len(words) == 4 and words[0].isdigit()}
 
-    def show(self, units: Sequence[str], properties: Iterable[str]) -> dict[str, dict[str, str]]:
-        """Each unit's properties; one that has several lines has them in one text.  Unknown units have them, too."""
+    def show(self, units: Sequence[str], properties: Iterable[str], must: bool = False) -> dict[str, dict[str, str]]:
+        """Each unit's properties; one that has several lines has them in one text.  Unknown units have them, too.
+
+        With `must` a failure raises CommandError, else what could not be shown is empty.
+        """
         if not units:
             return {}
-        text = self._call("show", f"--property={','.join(properties)}", "--no-pager", "--", *units, check=False)
+        text = self._call("show", f"--property={','.join(properties)}", "--no-pager", "--", *units, check=must)
         found: dict[str, dict[str, str]] = {unit: {} for unit in units}
-        for unit, block in zip(units, text.strip("\n").split("\n\n"), strict=False):
+        for unit, block in zip(units, text.strip("\n").split("\n\n"), strict=must):
             for line in block.splitlines():
                 key, _, value = line.partition("=")
                 found[unit][key] = f"{found[unit][key]}\n{value}" if key in found[unit] else value
@@ -83,6 +86,11 @@ class Systemd:
             self.reset_failed(units)
         if units:
             self._call(verb, "--no-block", *([f"--job-mode={mode}"] if mode else []), "--", *units)
+
+    def bring(self, verb: str, units: Sequence[str], timeout: float | None = None) -> None:
+        """Do `verb` to units and wait for the end of it, whatever that is.  Raises CommandError when time is up."""
+        if units:
+            self._run(["systemctl", verb, "--", *units], check=False, timeout=timeout)
 
     def stop(self, units: Sequence[str], timeout: float = 90.0) -> None:
         """Stop units and wait: a stop never waits for what the unit is ordered after."""

@@ -4,25 +4,16 @@
 from __future__ import annotations
 
 from extension_manifests.names import UNIT_SUFFIXES
+from extension_manifests.units import OURS
 
 NEVER = ("dbus.service", "dbus-broker.service", "display-manager.service", "systemd-logind.service", "init.scope")
-NEVER_PREFIXES = (
-    "extensions-",
-    "extension@",
-    "run-extension-",
-    "user@",
-    "user-runtime-dir@",
-    "getty@",
-    "serial-getty@",
-)
+NEVER_PREFIXES = (*OURS, "user@", "user-runtime-dir@", "getty@", "serial-getty@")
 """A restart of those ends sessions, cuts off everything on the bus, or is this program itself."""
 
 
 def never(unit: str) -> bool:
+    """Whether `unit` must not be restarted because of a change."""
     return unit in NEVER or unit.startswith(NEVER_PREFIXES)
-
-
-OURS = ("extensions-", "extension@", "run-extension-", "extensions.target")
 
 
 def unit_of(cgroup: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 
-from extension_runtime.pid1.units import OURS
+from extension_manifests.units import OURS
 
 TYPE_CHECKING = False
 

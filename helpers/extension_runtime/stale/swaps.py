@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 
-from extension_runtime import files
+from extension_runtime import files, jsontext
 from extension_runtime.pid1.units import NEVER, NEVER_PREFIXES
 from extension_runtime.stale import search
 
@@ -37,7 +36,7 @@ def record(
     """
     entries = _read(run)
     entries.append({"swapped": dict(swapped), "covered": dict(covered or {}), "changed": list(changed)})
-    files.replace(f"{run}/views.json", json.dumps(entries[-KEPT:]))
+    files.replace(f"{run}/views.json", jsontext.dumps(entries[-KEPT:]))
 
 
 def find(run: str, proc: str = "/proc") -> list[StaleView]:
@@ -83,7 +82,7 @@ def restart(found: Sequence[StaleView], systemd: Systemd) -> list[StaleView]:
 def _read(run: str) -> list[dict[str, Any]]:
     try:
         with open(f"{run}/views.json", encoding="utf-8") as file:
-            found = json.load(file)
+            found = jsontext.loads(file.read())
     except (OSError, ValueError):
         return []
     return found if isinstance(found, list) else []

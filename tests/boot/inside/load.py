@@ -15,7 +15,6 @@ import sys
 import time
 from typing import Any
 
-from extension_runtime.paths import Paths
 from inside import read, sh
 
 sys.path.insert(0, "/usr/lib/extensionctl")
@@ -30,6 +29,7 @@ from extension_runtime.merge.wanted import Wanted
 from extension_runtime.namespaces import spread
 from extension_runtime.namespaces import steps as spreading
 from extension_runtime.overlay.hierarchy import find
+from extension_runtime.paths import Paths
 
 BOX = "/etc/box"
 PAUSE = 50000  # microseconds between the rounds of a unit

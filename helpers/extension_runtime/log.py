@@ -1,0 +1,23 @@
+#  SPDX-License-Identifier: MIT
+"""One line of a log, with its priority when it goes to the journal (sd-daemon(3))."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
+
+
+def to_journal() -> bool:
+    """Whether standard error is the journal's (systemd.exec(5), $JOURNAL_STREAM)."""
+    return "JOURNAL_STREAM" in os.environ
+
+
+def line(text: str, priority: int = INFO) -> None:
+    """Write `text` to standard error; what cannot be told must not fail what is done."""
+    prefix = f"<{priority}>" if to_journal() else ""
+    try:
+        print(f"{prefix}{text}", file=sys.stderr, flush=True)
+    except OSError:
+        return

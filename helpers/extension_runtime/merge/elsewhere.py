@@ -1,0 +1,95 @@
+#  SPDX-License-Identifier: MIT
+"""The side of another root: nobody is asked, nobody told, and an unmerge leaves nothing.  See side.py."""
+
+from __future__ import annotations
+
+from extension_manifests.errors import ExtensionError
+
+from extension_runtime.image import attach as images
+from extension_runtime.image.current import is_current, records
+from extension_runtime.merge import statefile
+from extension_runtime.merge.attach import AttachHere
+from extension_runtime.merge.choose import Candidate
+from extension_runtime.merge.recover import dismantle
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from extension_manifests.manifest import Manifest
+
+    from extension_runtime.merge.goal import Goal, Order
+    from extension_runtime.merge.outlook import Outlook
+    from extension_runtime.merge.stage import Stage
+    from extension_runtime.merge.state import Stale, State
+    from extension_runtime.merge.wanted import Wanted
+    from extension_runtime.paths import Paths
+    from extension_runtime.steps import Step
+
+
+class Elsewhere:
+    """The side of a root that is not the running machine's.  `said` takes what a person is to read of a verb."""
+
+    def __init__(self, paths: Paths, said: list[str], log: Callable[[str], None]) -> None:
+        self._paths = paths
+        self._said = said
+        self._log = log
+
+    def candidates(self, manifests: Sequence[Manifest], _booting: bool) -> list[Candidate]:
+        """Each extension as it is attached now."""
+        known = records(self._paths)
+        return [Candidate(manifest, known.get(manifest.name)) for manifest in manifests]
+
+    def attach_steps(self, manifests: Sequence[Manifest], always: bool) -> Iterator[Step]:
+        """What has to be done so that the images which are attached are those that are there now."""
+        known = records(self._paths)
+        for manifest in manifests:
+            if always or not is_current(self._paths.root, manifest, known.get(manifest.name)):
+                yield AttachHere(self._paths, manifest)
+
+    def needs_base(self, wanted: Wanted) -> bool:
+        """Whether the base of what is `wanted` is to be bound, now that anything is merged."""
+        return wanted.merged
+
+    def before_swap(self, _outlook: Outlook, _order: Order, _goal: Goal, _stages: Sequence[Stage]) -> Iterator[Step]:
+        """The steps when all is staged."""
+        return iter(())
+
+    def after_swap(self, _outlook: Outlook) -> Iterator[Step]:
+        """The steps when all is swapped, and not yet written down."""
+        return iter(())
+
+    def settle(self, _outlook: Outlook) -> Iterator[Step]:
+        """The steps between what is merged being marked and being committed."""
+        return iter(())
+
+    def detach(self, names: Sequence[str]) -> None:
+        """Take off the images of `names`; what is merged keeps its own hold of them until the next merge."""
+        for name in names:
+            images.detach(self._paths, name)
+
+    def stale_units(self, _outlook: Outlook, _order: Order, known: list[Stale]) -> list[Stale]:
+        """Who uses old content when all is done; `known` are those of before."""
+        return known
+
+    def tell(self, _order: Order, _goal: Goal, _state: State, _done: str) -> None:
+        """Say what was `done`."""
+
+    def tell_failed(self, _order: Order, _state: State, _reason: str, _outcome: str) -> None:
+        """Say that a verb failed."""
+
+    def leave(self, outlook: Outlook, state: State) -> None:
+        """Leave no mount behind when nothing is merged any more.  Raises ExtensionError, OSError."""
+        state.previous = None
+        statefile.write(self._paths, state)
+        dismantle(self._paths, outlook.hierarchies)
+        self.detach(sorted(records(self._paths)))
+
+    def abandon(self, outlook: Outlook) -> None:
+        """Leave no mount behind after a first merge that failed."""
+        if outlook.state.now.generation:
+            return
+        try:
+            dismantle(self._paths, outlook.hierarchies)
+        except (ExtensionError, OSError) as error:
+            self._log(str(error))

@@ -1,0 +1,59 @@
+#  SPDX-License-Identifier: MIT
+"""Reads and writes state.json.  One that cannot be read is put aside, and what is mounted tells the rest."""
+
+from __future__ import annotations
+
+import os
+
+from extension_runtime import jsontext
+from extension_runtime.files import StateError, replace
+from extension_runtime.merge.state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from extension_runtime.paths import Paths
+
+
+def read(paths: Paths) -> State:
+    """The state, or that of an unmerged root when there is none.
+
+    Raises StateError when it cannot be read, or is none of this version or the one before.
+    """
+    try:
+        with open(paths.state, encoding="utf-8") as file:
+            return State.of(jsontext.loads(file.read()))
+    except FileNotFoundError:
+        return State()
+    except OSError as error:
+        raise StateError(f"{paths.state}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise StateError(f"{paths.state}: {error or 'is nested too deep'}") from None
+
+
+def read_or_empty(paths: Paths) -> tuple[State, str]:
+    """As `read`, for who only reads: the state of an unmerged root and what is wrong, where it cannot be read."""
+    try:
+        return read(paths), ""
+    except StateError as error:
+        return State(), f"{error}; the next merge or refresh puts it aside"
+
+
+def read_or_put_aside(paths: Paths) -> tuple[State, str]:
+    """As `read`, under the lock: what cannot be read is renamed, and the second value is one line that says so.
+
+    Raises StateError when it cannot be renamed either.
+    """
+    try:
+        return read(paths), ""
+    except StateError as error:
+        aside = f"{paths.state}.aside"
+        try:
+            os.rename(paths.state, aside)
+        except OSError as failed:
+            raise StateError(f"{error}, and cannot be put aside: {failed.strerror}") from None
+        return State(), f"{error}; kept as {aside}, and all extensions are merged anew"
+
+
+def write(paths: Paths, state: State) -> None:
+    """Replace state.json in one step; a reader sees the old or the new one, whole.  Raises StateError."""
+    replace(paths.state, jsontext.dumps(state.data()) + "\n")

@@ -1,0 +1,41 @@
+#  SPDX-License-Identifier: MIT
+"""What can only be done, or fail, without consequence for what is merged now."""
+
+from __future__ import annotations
+
+import os
+
+from extension_runtime.files import remove_empty
+from extension_runtime.merge.recover import remove_layers
+from extension_runtime.overlay import upper
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from extension_runtime.merge.outlook import Outlook
+    from extension_runtime.merge.state import State
+
+
+def remove_unused(outlook: Outlook, state: State) -> None:
+    """Remove staging folders and the pinned layers that no merge of `state` has."""
+    remove_empty(outlook.paths.staging)
+    remove_layers(outlook.paths, state.used_layers)
+
+
+def remove_old_work(outlook: Outlook, state: State) -> None:
+    """Remove the work folders of overlays that are gone."""
+    for name, item in state.now.hierarchies.items():
+        configured = outlook.plan.settings.hierarchy(name).upper
+        for mode, path in (("ephemeral", ""), ("persistent", configured)):
+            current = item.generation if item.writable and item.mode == mode else 0
+            upper.remove_old_work(outlook.paths, name, path, current)
+
+
+def forsaken(outlook: Outlook) -> list[str]:
+    """The extensions that are attached, but have no manifest any more or are masked."""
+    try:
+        names = os.listdir(outlook.paths.attached)
+    except FileNotFoundError:
+        return []
+    known = {manifest.name for manifest in outlook.plan.extensions} | set(outlook.plan.broken)
+    recorded = {name.removesuffix(".json") for name in names if name.endswith(".json") and not name.startswith(".")}
+    return sorted(recorded - known)
