@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+from extension_manifests.classes import HIERARCHIES
 from extension_manifests.errors import printable
 from extension_manifests.escape import IMAGE_ROOT, line_value, mount_unit, option, percent, quote, service_unit
 from extension_manifests.keys import DEPENDENCIES
 from extension_manifests.names import SUFFIX, referred
 from extension_manifests.resolve import NEEDS
-from extension_manifests.settings import HIERARCHIES
 from extension_manifests.units import MERGE, TARGET
 
 TYPE_CHECKING = False

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from extension_manifests.classes import DEFAULT
+
 
 class Key:
     """One key. `kind` names its converter in `values`, "*" behind it means a list: repeated keys add.
@@ -23,7 +25,7 @@ class Key:
 MANIFEST = (
     Key("Extension", "Image", "image", "", "image",
         "Name of the image, or its absolute path; default: the manifest's name."),
-    Key("Extension", "Class", "class*", "sysext", "classes",
+    Key("Extension", "Class", "class*", " ".join(DEFAULT), "classes",
         "What the image extends: sysext (/usr, /opt), confext (/etc), or both."),
     Key("Extension", "Above", "extension*", "", "above", "Extensions whose layers lie below this one's."),
     Key("Extension", "Below", "extension*", "", "below", "Extensions whose layers lie above this one's."),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from extension_manifests import keys, values
+from extension_manifests import classes, keys, values
 from extension_manifests.errors import ManifestError, warning
 from extension_manifests.units import MERGE, TARGET
 
@@ -76,9 +76,9 @@ class Manifest:
         for attribute in attributes.keys() - DEFAULTS.keys():
             raise AttributeError(attribute)
         self.image = self.image or name
-        alone = self.classes == ("confext",)
-        self.noexec = bool(attributes.get("noexec", alone))
-        self.nosuid = bool(attributes.get("nosuid", alone))
+        harmless = classes.harmless(self.classes)
+        self.noexec = bool(attributes.get("noexec", harmless))
+        self.nosuid = bool(attributes.get("nosuid", harmless))
 
     def __repr__(self) -> str:
         return f"Manifest({self.name})"

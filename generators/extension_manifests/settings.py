@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 
 from extension_manifests import chase, keys, manifest, values
+from extension_manifests.classes import HIERARCHIES
 from extension_manifests.errors import ManifestError, warning
 
 TYPE_CHECKING = False
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from extension_manifests.unitfile import Entry
     from extension_manifests.values import Value
 
-HIERARCHIES = ("usr", "opt", "etc")
 SECTIONS = ("Usr", "Opt", "Etc", "Refresh")
 TABLE = {(key.section, key.name): key for key in keys.SETTINGS}
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from extension_manifests import classes
 from extension_manifests.names import IMAGE_PLAIN, SUFFIX, UNIT_SUFFIXES, is_unit, name_problem, referred
 
 TYPE_CHECKING = False
@@ -77,8 +78,8 @@ def image(text: str) -> str:
 
 
 def image_class(text: str) -> str:
-    if text not in ("sysext", "confext"):
-        raise ValueError(f'"{text}" is no class; write sysext, confext or both')
+    if text not in classes.NAMES:
+        raise ValueError(f'"{text}" is no class; write {", ".join(classes.NAMES)} or both')
     return text
 
 

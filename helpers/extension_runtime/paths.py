@@ -7,8 +7,6 @@ import os
 
 from extension_runtime.kernel import chase
 
-HIERARCHIES = ("usr", "opt", "etc")
-
 
 class Paths:
     """The folders of one root.  `root` is "" for the running machine, else an absolute path without a last slash.

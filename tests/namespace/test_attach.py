@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from extension_runtime.image import attach, current, record
+from extension_runtime.image import attach, record, records
 from extension_runtime.kernel import syscalls
 from extension_runtime.kernel.chase import ImageError
 from extension_runtime.kernel.mountinfo import FLAGS, Mount
@@ -146,11 +146,11 @@ def test_directory(
     with pytest.raises(OSError, match="Read-only"):
         (target / "usr/new").write_text("")
     (source / "usr/new").write_text("")  # the place it came from is as it was
-    assert current.records(Paths(str(namespace)))["foo"].identity == became.identity
+    assert records.attached(Paths(str(namespace)))["foo"].identity == became.identity
     assert (namespace / "run/extensionctl/attached").stat().st_mode & 0o777 == 0o700
     attach.detach(Paths(str(namespace)), "foo")
     assert left(namespace) == ([], [])
-    assert current.records(Paths(str(namespace))) == {}
+    assert records.attached(Paths(str(namespace))) == {}
     assert not target.exists()
 
 
@@ -243,7 +243,7 @@ def test_mismatch_skips(namespace: Path) -> None:
     assert os.listdir(namespace / "run/extension/foo") == []
     with pytest.raises(OSError, match="Read-only"):
         (namespace / "run/extension/foo/x").write_text("")
-    assert current.records(Paths(str(namespace)))["foo"].state == "skipped"
+    assert records.attached(Paths(str(namespace)))["foo"].state == "skipped"
 
 
 def test_mismatch_fails(namespace: Path) -> None:
@@ -445,7 +445,7 @@ def test_bad_images(namespace: Path, case: str) -> None:
     assert (became.state, text in became.reason) == ("failed", True), became
     assert became.reason.startswith("/srv/foo.raw: ")
     assert became.reason.isprintable()
-    assert current.records(Paths(str(namespace)))["foo"].reason == became.reason
+    assert records.attached(Paths(str(namespace)))["foo"].reason == became.reason
     assert left(namespace) == ([], [])
 
 
@@ -481,7 +481,7 @@ def test_what_is_unmounted_is_not_attached(namespace: Path) -> None:
     tree(namespace / "srv/foo", "foo")
     attach.attach(request(namespace, "/srv/foo"))
     syscalls.umount(str(namespace / "run/extension/foo"))
-    assert current.records(Paths(str(namespace))) == {}
+    assert records.attached(Paths(str(namespace))) == {}
 
 
 def test_what_is_mounted_in_the_source_later_stays_out(namespace: Path) -> None:
@@ -565,7 +565,7 @@ def test_helper_fails(namespace: Path, options: str, text: str) -> None:
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (32, "", 1)
     assert text in ran.stderr
     assert mounts(namespace) == []
-    assert current.records(Paths(str(namespace)))["foo"].reason == ran.stderr.strip()
+    assert records.attached(Paths(str(namespace)))["foo"].reason == ran.stderr.strip()
 
 
 @pytest.mark.parametrize(
@@ -601,7 +601,7 @@ def test_many_at_once(namespace: Path) -> None:
         said = [process.communicate()[1] for process in running]
         assert ([process.returncode for process in running], said) == ([0] * 8, [""] * 8)
         assert len(mounts(namespace)) == 8
-        assert {found.state for found in current.records(Paths(str(namespace))).values()} == {"attached"}
+        assert {found.state for found in records.attached(Paths(str(namespace))).values()} == {"attached"}
         for name in names:
             attach.detach(Paths(str(namespace)), name)
         assert left(namespace) == ([], [])
@@ -621,7 +621,7 @@ def test_mount_8(namespace: Path) -> None:
     ran = subprocess.run([*argv, "ext.class=sysext"], cwd="/", capture_output=True, text=True, check=False)
     assert (ran.returncode, "/usr: no such image" in ran.stderr) == (32, True)
     subprocess.run([*argv, "ext.class=sysext,ext.image=usr"], cwd="/", check=True)
-    assert current.records(Paths(str(namespace)))["usr"].image == "/var/lib/extensions/usr"
+    assert records.attached(Paths(str(namespace)))["usr"].image == "/var/lib/extensions/usr"
     run("mount", "-o", "remount", target)
     run("umount", target)
     assert left(namespace) == ([], [])

@@ -7,7 +7,7 @@ import os
 import threading
 from pathlib import Path
 
-from extension_runtime.image import attach, current
+from extension_runtime.image import attach, records
 from extension_runtime.kernel import mountinfo
 from extension_runtime.paths import Paths
 
@@ -56,14 +56,14 @@ def test_the_new_one_is_there_and_none_is_missed(namespace: Path) -> None:
     looking.join()
     assert missing == []
     assert _mounts(namespace) == 1
-    assert current.records(Paths(str(namespace)))["foo"].version == "39"
+    assert records.attached(Paths(str(namespace)))["foo"].version == "39"
 
 
 def test_a_bad_one_changes_nothing(namespace: Path) -> None:
     request = _attached(namespace)
-    before = current.records(Paths(str(namespace)))["foo"].identity
+    before = records.attached(Paths(str(namespace)))["foo"].identity
     _image(namespace, "2", release=False)
     assert not attach.renew(request)
     assert (namespace / "run/extension/foo/usr/share/version").read_text() == "1"
-    assert current.records(Paths(str(namespace)))["foo"].identity == before
+    assert records.attached(Paths(str(namespace)))["foo"].identity == before
     assert _mounts(namespace) == 1

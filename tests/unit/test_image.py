@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from extension_runtime.image import find, host, identity, record
+from extension_runtime.image import find, host, identity, record, records
 from extension_runtime.kernel.chase import ImageError
 
 SYSEXT = ("sysext",)
@@ -210,20 +210,20 @@ def test_identity(tmp_path: Path) -> None:
 
 def test_records(tmp_path: Path) -> None:
     directory = str(tmp_path / "run/extensionctl/attached")
-    assert record.read_all(directory) == {}
+    assert records.read_all(directory) == {}
     hostile = 'a"b\\c\n\u2028\U0001f4a9\udcff'
     one = record.Record("one", "failed", hostile, hostile, "1", "2", "erofs", ["sysext"], ["usr", "opt"])
     record.write(directory, one)
     record.write(directory, record.Record("two", "attached"))
     for folder in (directory, os.path.dirname(directory)):
         assert os.stat(folder).st_mode & 0o777 == 0o700
-    back = record.read_all(directory)
+    back = records.read_all(directory)
     assert sorted(back) == ["one", "two"]
     for field in record.Record.__slots__:
         assert getattr(back["one"], field) == getattr(one, field)
     Path(directory, "two.json").write_text("{")
-    assert record.read_all(directory)["two"].state == "failed"
+    assert records.read_all(directory)["two"].state == "failed"
     record.remove(directory, "two")
     record.remove(directory, "two")
-    assert sorted(record.read_all(directory)) == ["one"]
+    assert sorted(records.read_all(directory)) == ["one"]
     assert sorted(os.listdir(directory)) == ["one.json"]

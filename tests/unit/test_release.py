@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from extension_runtime.image import osrelease, release
+from extension_runtime.image import content, osrelease, release
 from extension_runtime.image.host import Host
 from extension_runtime.kernel.chase import ImageError
 
@@ -153,4 +153,4 @@ def test_choose_refuses(name: str, candidates: dict[str, bool], text: str) -> No
     ("value", "strict"), [(b"0", False), (b"false\0", False), (b"No", False), (b"1", True), (b"", True), (b"x", True)]
 )
 def test_strict(value: bytes, strict: bool) -> None:
-    assert release.strict(value) is strict
+    assert content.strict(value) is strict

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from extension_manifests import settings
+from extension_manifests import classes, settings
 from extension_manifests.errors import Diagnostic
 from extension_manifests.load import load
 from extension_manifests.unitfile import parse
@@ -22,7 +22,7 @@ def test_defaults() -> None:
     made, diagnostics = build()
     assert not diagnostics
     assert (made.enabled, made.refresh_rollback, made.timeout_sec) == (True, True, 90.0)
-    for name in settings.HIERARCHIES:
+    for name in classes.HIERARCHIES:
         hierarchy = made.hierarchy(name)
         assert (hierarchy.mode, hierarchy.import_) == ("auto", False)
         assert hierarchy.upper == f"/var/lib/extensions.mutable/{name}"

@@ -11,7 +11,7 @@ import pytest
 from extension_manifests import manifest, settings
 from extension_manifests.unitfile import parse
 from extension_runtime.cli import table
-from extension_runtime.image import attach, release
+from extension_runtime.image import attach, content
 from extension_runtime.layers.listing import sources
 from extension_runtime.layers.lookup import Layer
 from extension_runtime.layers.tree import View
@@ -56,7 +56,7 @@ def in_a_release_file(word: str, _path: Path) -> bool:
 
 
 def in_an_attribute(word: str, _path: Path) -> bool:
-    return release.strict(word.encode())
+    return content.strict(word.encode())
 
 
 def of_colours(word: str, _path: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from extension_manifests import chase, load, manifest, search, settings, unitfile
+from extension_manifests import chase, classes, load, manifest, search, settings, unitfile
 from extension_manifests.errors import Diagnostic, ExtensionError, ManifestError, printable
 from extension_manifests.names import SUFFIX, name_problem
 
@@ -169,7 +169,7 @@ def _one_image(path: str, system: Host) -> list[Diagnostic]:
     from extension_runtime.image import find, inspect
 
     try:
-        with find.find("/", os.path.realpath(path), ("sysext", "confext")) as picked:
+        with find.find("/", os.path.realpath(path), classes.NAMES) as picked:
             verdict = inspect.probe_all(picked, system)
     except ExtensionError as error:
         return [_located(path, str(error))]

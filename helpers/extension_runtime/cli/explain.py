@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 
 from extension_manifests import search
+from extension_manifests.classes import CLASSES
 from extension_manifests.errors import ExtensionError
 from extension_manifests.escape import mount_unit, service_unit
 
@@ -143,8 +144,7 @@ def describe(system: host.Host) -> str:
         ("ID", system.id),
         ("ID_LIKE", " ".join(system.id_like)),
         ("VERSION_ID", system.version_id),
-        ("SYSEXT_LEVEL", system.sysext_level),
-        ("CONFEXT_LEVEL", system.confext_level),
+        *((class_.level, system.level(name)) for name, class_ in CLASSES.items()),
         ("ARCHITECTURE", system.architecture),
         ("SCOPE", system.scope),
     )

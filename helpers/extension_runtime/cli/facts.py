@@ -13,8 +13,7 @@ from extension_manifests.escape import mount_unit, service_unit
 from extension_manifests.names import SUFFIX, name_problem
 
 from extension_runtime.cli.options import may_read, note
-from extension_runtime.image import find, host, inspect
-from extension_runtime.image.current import records
+from extension_runtime.image import find, host, inspect, records
 from extension_runtime.merge import statefile
 from extension_runtime.merge.mountunits import unmet
 from extension_runtime.merge.state import Stale, State
@@ -213,7 +212,7 @@ def gather(root: str) -> Facts:
     if readable and not root:
         # Who was stale after the last refresh may have been restarted since.
         state.stale = [Stale(view.unit, view.reason) for view in swaps.find(paths.run)]
-    known = records(paths) if os.path.isdir(paths.run) and readable else {}
+    known = records.attached(paths) if os.path.isdir(paths.run) and readable else {}
     units: dict[str, dict[str, str]] = {}
     if not root:
         names = [m.name for m in plan.extensions]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from extension_manifests.settings import HIERARCHIES
+from extension_manifests.classes import HIERARCHIES
 
 from extension_runtime.cli import table
 from extension_runtime.cli.facts import ROOT_ONLY, Facts, gather

@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 
+from extension_manifests.classes import DEFAULT, harmless
 from extension_manifests.errors import printable
 from extension_manifests.names import name_problem
 
@@ -37,7 +38,7 @@ class Request:
         root: str,
         name: str,
         image: str,
-        classes: Sequence[str] = ("sysext",),
+        classes: Sequence[str] = DEFAULT,
         mismatch: str = "skip",
         noexec: bool | None = None,
         nosuid: bool | None = None,
@@ -48,9 +49,9 @@ class Request:
         self.classes = tuple(classes)
         self.mismatch = mismatch  # "skip" or "fail"
         # None: as manifests have it by default
-        harmless = tuple(classes) == ("confext",)
-        self.noexec = harmless if noexec is None else noexec
-        self.nosuid = harmless if nosuid is None else nosuid
+        quiet = harmless(classes)
+        self.noexec = quiet if noexec is None else noexec
+        self.nosuid = quiet if nosuid is None else nosuid
 
 
 def attach(request: Request) -> Record:
@@ -156,21 +157,15 @@ def _prepare(request: Request, became: Record) -> int:
         except OSError as error:
             raise ImageError(printable(f"{shown}: cannot be mounted: {reason_of(error)}")) from None
         try:
-            _check(tree, request, picked.name, became, shown)
+            verdict = content.judge(tree, request.classes, picked.name, shown, host.read(request.root or "/"))
+            became.hierarchies = list(verdict.hierarchies)
+            became.version = became.version or verdict.version
+            if verdict.problem is not None:
+                raise verdict.problem
         except BaseException:
             os.close(tree)
             raise
     return tree
-
-
-def _check(tree: int, request: Request, image_name: str, became: Record, shown: str) -> None:
-    became.hierarchies = content.hierarchies(tree, request.classes, shown)
-    content.refuse_forbidden(tree, request.classes, shown)
-    this = host.read(request.root or "/")
-    for class_ in request.classes:
-        data = content.read_release(tree, class_, image_name, shown)
-        content.require_match(data, this, class_, shown)
-        became.version = became.version or printable(data.get("IMAGE_VERSION", ""))
 
 
 def _place(paths: Paths, name: str) -> str:

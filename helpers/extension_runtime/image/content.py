@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 
+from extension_manifests import classes
 from extension_manifests.errors import printable
 
 from extension_runtime.image import osrelease, release
@@ -18,11 +19,10 @@ from extension_runtime.kernel.chase import ImageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from extension_runtime.image.host import Host
 
-HIERARCHIES = {"sysext": ("usr", "opt"), "confext": ("etc",)}
 # An extension that brings extensions could take the machine over in one step; the first three are what is searched.
 _MANIFESTS = ("usr/lib/extensions.d", "usr/local/lib/extensions.d", "etc/extensions.d")
 _STRICT = "user.extension-release.strict"
@@ -32,17 +32,14 @@ class MismatchError(ImageError):
     """The image is sound, but made for another host."""
 
 
-def hierarchies(tree: int, classes: Iterable[str], shown: str) -> list[str]:
-    """Which of "usr", "opt" and "etc" the image has for `classes`; `shown` is the image's name for messages.
+def hierarchies(tree: int, names: Collection[str], shown: str) -> list[str]:
+    """Which of "usr", "opt" and "etc" the image has for the classes `names`; `shown` is the image's name for messages.
 
     Raises ImageError when one of them is not a real directory: a link could lead the merge anywhere.
     """
-    wanted = set(classes)
     found: list[str] = []
-    for class_, names in HIERARCHIES.items():
-        if class_ not in wanted:
-            continue
-        for name in names:
+    for class_ in classes.of(names):
+        for name in class_.hierarchies:
             info = _entry(tree, name, shown)
             if info is None:
                 continue
@@ -52,7 +49,7 @@ def hierarchies(tree: int, classes: Iterable[str], shown: str) -> list[str]:
     return found
 
 
-def refuse_forbidden(tree: int, classes: Iterable[str], shown: str) -> None:
+def refuse_forbidden(tree: int, names: Collection[str], shown: str) -> None:
     """Raise ImageError for an image that carries manifests or, as a sysext, an os-release."""
     for path in _MANIFESTS:
         info = _entry(tree, path, shown)
@@ -61,13 +58,13 @@ def refuse_forbidden(tree: int, classes: Iterable[str], shown: str) -> None:
         # A link may lead to what only exists once it is merged, so it is as good as a manifest.
         if not stat.S_ISDIR(info.st_mode) or _listing(tree, path, shown):
             raise ImageError(f"{shown}: carries /{path}; an image must not bring extension manifests")
-    if "sysext" in classes and _entry(tree, "usr/lib/os-release", shown) is not None:
+    if classes.SYSEXT.name in names and _entry(tree, "usr/lib/os-release", shown) is not None:
         raise ImageError(f"{shown}: carries /usr/lib/os-release; a sysext must leave the host's alone")
 
 
 def read_release(tree: int, class_: str, name: str, shown: str) -> dict[str, str]:
     """The data of the release file that counts for the image `name` as `class_`.  Raises ImageError."""
-    directory = release.DIRECTORIES[class_]
+    directory = classes.CLASSES[class_].releases
     inside = f"{shown}: /{directory}"
     path = f"{directory}/{release.PREFIX}{name}"
     # The exact name may be a link or whatever; it is what counts, so it is an error when it cannot be read.
@@ -84,11 +81,40 @@ def read_release(tree: int, class_: str, name: str, shown: str) -> dict[str, str
     return data
 
 
-def require_match(data: dict[str, str], host: Host, class_: str, shown: str) -> None:
-    """Raise MismatchError when an image with the release data `data` is not made for `host`."""
-    reason = release.match(data, host, class_)
-    if reason is not None:
-        raise MismatchError(f"{shown}: {reason} ({class_})")
+class Verdict:
+    """What an image is: `version` and `hierarchies` as far as they were seen; `problem`: why it cannot be used.
+
+    That is None for one that can, a MismatchError for one that is sound, and made for another host.
+    """
+
+    __slots__ = ("hierarchies", "problem", "version")
+
+    def __init__(self) -> None:
+        self.hierarchies: tuple[str, ...] = ()
+        self.version = ""
+        self.problem: ImageError | None = None
+
+    @property
+    def mismatch(self) -> str:
+        """Why it is not made for the host, or ""."""
+        return str(self.problem) if isinstance(self.problem, MismatchError) else ""
+
+
+def judge(tree: int, names: Collection[str], image: str, shown: str, host: Host) -> Verdict:
+    """The verdict on an image, called `image` and of the classes `names`, whose top directory is `tree`, for `host`."""
+    verdict = Verdict()
+    try:
+        verdict.hierarchies = tuple(hierarchies(tree, names, shown))
+        refuse_forbidden(tree, names, shown)
+        for class_ in names:
+            data = read_release(tree, class_, image, shown)
+            verdict.version = verdict.version or printable(data.get("IMAGE_VERSION", ""))
+            reason = release.match(data, host, class_)
+            if reason is not None:
+                raise MismatchError(f"{shown}: {reason} ({class_})")
+    except ImageError as error:
+        verdict.problem = error
+    return verdict
 
 
 def _candidates(tree: int, directory: str, shown: str) -> dict[str, bool]:
@@ -110,11 +136,18 @@ def _relaxed(tree: int, path: str) -> bool:
     except OSError:
         return False
     try:
-        return not release.strict(os.getxattr(f"/proc/self/fd/{fd}", _STRICT))
+        return not strict(os.getxattr(f"/proc/self/fd/{fd}", _STRICT))
     except OSError:  # no such attribute, or a file system without any
         return False
     finally:
         os.close(fd)
+
+
+def strict(value: bytes) -> bool:
+    """What the attribute user.extension-release.strict says; anything but a clear no is yes."""
+    from extension_manifests.values import says
+
+    return says(value.strip(b"\0").decode("ascii", "replace"), True)
 
 
 def _entry(tree: int, path: str, shown: str) -> os.stat_result | None:

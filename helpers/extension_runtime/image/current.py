@@ -1,12 +1,12 @@
 #  SPDX-License-Identifier: MIT
-"""What is attached now, and whether it is what would be attached."""
+"""Whether what is attached is what would be attached now."""
 
 from __future__ import annotations
 
+from extension_manifests import classes
 from extension_manifests.errors import ExtensionError
 
-from extension_runtime.image import content, find, identity, record
-from extension_runtime.kernel import mountinfo
+from extension_runtime.image import content, find, identity
 
 TYPE_CHECKING = False
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from extension_manifests.manifest import Manifest
 
     from extension_runtime.image.record import Record
-    from extension_runtime.paths import Paths
 
 
 def current_identity(root: str, manifest: Manifest) -> str:
@@ -34,7 +33,7 @@ def current_hierarchies(root: str, manifest: Manifest) -> list[str]:
                 return content.hierarchies(picked.fd, manifest.classes, picked.path)
     except ExtensionError:
         return []
-    return [name for class_, names in content.HIERARCHIES.items() if class_ in manifest.classes for name in names]
+    return [name for class_ in classes.of(manifest.classes) for name in class_.hierarchies]
 
 
 def is_current(root: str, manifest: Manifest, known: Record | None) -> bool:
@@ -45,15 +44,3 @@ def is_current(root: str, manifest: Manifest, known: Record | None) -> bool:
         and known.identity == current_identity(root, manifest)
         and sorted(known.classes) == sorted(manifest.classes)
     )
-
-
-def records(paths: Paths) -> dict[str, Record]:
-    """What became of each image, by extension; what was attached and is no longer mounted is left out."""
-    found = record.read_all(paths.attached)
-    # Not os.path.ismount(): that does not know a bind within one file system.
-    mounted = {mount.path for mount in mountinfo.read().mounts.values()}
-    return {
-        name: became
-        for name, became in found.items()
-        if became.state == "failed" or f"{paths.extension}/{name}" in mounted
-    }

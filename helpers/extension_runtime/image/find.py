@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 
+from extension_manifests import classes
 from extension_manifests.errors import printable
 
 from extension_runtime.image import host, versions
@@ -20,13 +21,6 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-
-# class -> where images are looked for, first match wins
-PLACES = {
-    "sysext": ("/etc/extensions", "/run/extensions", "/var/lib/extensions"),
-    "confext": ("/run/confexts", "/var/lib/confexts", "/usr/local/lib/confexts", "/usr/lib/confexts"),
-}
 
 
 _NULL = os.makedev(1, 3)
@@ -61,14 +55,13 @@ class Picked:
             self.fd = -1
 
 
-def folders(classes: Iterable[str]) -> tuple[str, ...]:
-    """Where images of these classes are looked for, in order; sysext before confext."""
-    wanted = set(classes)
-    return tuple(place for class_, found in PLACES.items() if class_ in wanted for place in found)
+def folders(names: Iterable[str]) -> tuple[str, ...]:
+    """Where images of the classes `names` are looked for, in order; sysext before confext."""
+    return tuple(folder for class_ in classes.of(set(names)) for folder in class_.folders)
 
 
-def find(root: str, image: str, classes: Iterable[str]) -> Picked:
-    """The image `image`, a name or an absolute path, of `classes` in the directory `root`.
+def find(root: str, image: str, names: Iterable[str]) -> Picked:
+    """The image `image`, a name or an absolute path, of the classes `names` in the directory `root`.
 
     Raises ImageError, which names the file that cannot be used or every place that was looked in, and MaskedError.
     """
@@ -83,7 +76,7 @@ def find(root: str, image: str, classes: Iterable[str]) -> Picked:
             if picked is None:
                 raise ImageError("; ".join(remarks) or printable(f"{image}: no such image"))
             return picked
-        searched = folders(classes)
+        searched = folders(names)
         for place in searched:
             picked = _in_place(root_fd, place, image, remarks)
             if picked is not None:

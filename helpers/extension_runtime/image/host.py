@@ -6,8 +6,14 @@ from __future__ import annotations
 import errno
 import os
 
+from extension_manifests.classes import CLASSES
+
 from extension_runtime.image import osrelease
 from extension_runtime.kernel import chase
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 
@@ -56,6 +62,11 @@ class Host:
         self.architecture = architecture  # in systemd's words, such as x86-64
         self.scope = scope  # "system", or "initrd" in an initial RAM disk
 
+    def level(self, class_: str) -> str:
+        """The level that counts for images of `class_`."""
+        found: str = getattr(self, f"{class_}_level")
+        return found
+
 
 def architecture(machine: str | None = None) -> str:
     """systemd's word for the architecture that uname(2) calls `machine` (default: this one)."""
@@ -79,12 +90,12 @@ def read(root: str) -> Host:
         initrd = chase.entry(root_fd, "etc/initrd-release") is not None
     finally:
         os.close(root_fd)
-    return Host(
-        fields.get("ID", ""),
-        tuple(fields.get("ID_LIKE", "").split()),
-        fields.get("VERSION_ID", ""),
-        fields.get("SYSEXT_LEVEL", ""),
-        fields.get("CONFEXT_LEVEL", ""),
-        architecture(),
-        "initrd" if initrd else "system",
-    )
+    return of(fields, "initrd" if initrd else "system")
+
+
+def of(fields: Mapping[str, str], scope: str) -> Host:
+    """The host that has this os-release(5) data, on this machine's processor."""
+    levels = {f"{name}_level": fields.get(class_.level, "") for name, class_ in CLASSES.items()}
+    like = tuple(fields.get("ID_LIKE", "").split())
+    version = fields.get("VERSION_ID", "")
+    return Host(fields.get("ID", ""), like, version, architecture=architecture(), scope=scope, **levels)

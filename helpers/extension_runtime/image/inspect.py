@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from extension_manifests import classes
 from extension_manifests.errors import ExtensionError, printable
 
 from extension_runtime.image import content, formats, host, osrelease, release
@@ -15,13 +16,13 @@ from extension_runtime.kernel import chase
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from extension_runtime.image.find import Picked
 
 
-class Verdict:
-    """What an image is: `format`, `version`, `hierarchies` as far as they can be seen; `mismatch`: a reason or ""."""
+class Probe:
+    """What was seen of an image: its `format`, `version` and `hierarchies`; `mismatch`: why it is not for a system."""
 
     __slots__ = ("format", "hierarchies", "mismatch", "version")
 
@@ -32,14 +33,17 @@ class Verdict:
         self.version = ""
 
 
-def probe(picked: Picked, classes: Iterable[str], system: host.Host) -> Verdict:
-    """The verdict on an image of `classes` for `system`.  Raises ExtensionError for an image that cannot be used."""
+def probe(picked: Picked, names: Collection[str], system: host.Host) -> Probe:
+    """What is seen of an image of the classes `names`, and whether it is for `system`.
+
+    Raises ExtensionError for an image that cannot be used.
+    """
     if picked.kind == "raw":
-        return Verdict(_raw_format(picked))
-    return _judge(picked.fd, "directory", picked, classes, system)
+        return Probe(_raw_format(picked))
+    return _judge(picked.fd, "directory", picked, names, system)
 
 
-def probe_all(picked: Picked, system: host.Host) -> Verdict:
+def probe_all(picked: Picked, system: host.Host) -> Probe:
     """As `probe`, for the classes that the image's release files make it; root sees into raw images, too.
 
     A raw image is mounted for that, but nowhere in the file system, and not for longer than this takes.
@@ -47,7 +51,7 @@ def probe_all(picked: Picked, system: host.Host) -> Verdict:
     if picked.kind == "directory":
         return _judge(picked.fd, "directory", picked, classes_of(picked.fd, picked), system)
     if os.geteuid() != 0:
-        return Verdict(_raw_format(picked))
+        return Probe(_raw_format(picked))
     from extension_runtime.image import mount
     from extension_runtime.kernel import syscalls
 
@@ -59,28 +63,22 @@ def probe_all(picked: Picked, system: host.Host) -> Verdict:
         os.close(tree)
 
 
-def _judge(tree: int, format_: str, picked: Picked, classes: Iterable[str], system: host.Host) -> Verdict:
-    """The verdict on the image `picked`, of which `tree` is a descriptor of its top directory."""
-    wanted = list(classes)
-    verdict = Verdict(format_)
-    verdict.hierarchies = tuple(content.hierarchies(tree, wanted, picked.path))
-    content.refuse_forbidden(tree, wanted, picked.path)
-    for class_ in wanted:
-        data = content.read_release(tree, class_, picked.name, picked.path)
-        verdict.version = verdict.version or printable(data.get("IMAGE_VERSION", ""))
-        try:
-            content.require_match(data, system, class_, picked.path)
-        except content.MismatchError as error:
-            verdict.mismatch = str(error)
-            break
-    return verdict
+def _judge(tree: int, format_: str, picked: Picked, names: Collection[str], system: host.Host) -> Probe:
+    """What is seen of the image `picked`, of which `tree` is a descriptor of its top directory."""
+    verdict = content.judge(tree, names, picked.name, picked.path, system)
+    if verdict.problem is not None and not verdict.mismatch:
+        raise verdict.problem
+    found = Probe(format_)
+    found.hierarchies, found.version, found.mismatch = verdict.hierarchies, verdict.version, verdict.mismatch
+    return found
 
 
 def classes_of(tree: int, picked: Picked) -> tuple[str, ...]:
     """Which classes its release files make an image.  Raises ExtensionError when it has none."""
-    found = tuple(class_ for class_, path in release.DIRECTORIES.items() if chase.entry(tree, path) is not None)
+    found = tuple(n for n, class_ in classes.CLASSES.items() if chase.entry(tree, class_.releases) is not None)
     if not found:
-        where = " or ".join(f"/{path}/{release.PREFIX}{picked.name}" for path in release.DIRECTORIES.values())
+        folders = [class_.releases for class_ in classes.CLASSES.values()]
+        where = " or ".join(f"/{path}/{release.PREFIX}{picked.name}" for path in folders)
         raise ExtensionError(printable(f"{picked.path}: has no release file; an image needs {where}"))
     return found
 
@@ -109,12 +107,4 @@ def system_of(path: str) -> host.Host:
     finally:
         os.close(root)
     fields = osrelease.parse(text, path)
-    return host.Host(
-        fields.get("ID", ""),
-        tuple(fields.get("ID_LIKE", "").split()),
-        fields.get("VERSION_ID", ""),
-        fields.get("SYSEXT_LEVEL", ""),
-        fields.get("CONFEXT_LEVEL", ""),
-        host.architecture(),
-        "system",
-    )
+    return host.of(fields, "system")

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import sys
 
+from extension_manifests import classes
 from extension_manifests.errors import ExtensionError, printable
-from extension_manifests.escape import decode
+from extension_manifests.escape import IMAGE_ROOT, decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from extension_runtime.image.attach import Request
 
 FAILED = 32  # "mount failure", mount(8)
-_WHERE = "/run/extension/"
+_WHERE = f"{IMAGE_ROOT}/"
 # The generator's promise about integrity must not go unheard: what is asked for and cannot be done is an error.
 _LATER = {"policy": "ImagePolicy=", "roothash": "RootHash=", "signature": "Signature="}
 
@@ -110,15 +111,16 @@ def request(source: str, root: str, name: str, settings: dict[str, str]) -> Requ
             if value not in ("0", "1"):
                 raise CallError(printable(f"ext.{key}={value}: write 0 or 1"))
             asked[key] = value == "1"
-    classes = tuple(settings.get("class", "sysext").split(":"))
-    if not set(classes) <= {"sysext", "confext"}:
-        raise CallError(printable(f"ext.class={':'.join(classes)}: write sysext, confext or sysext:confext"))
+    asked_classes = tuple(settings.get("class", ":".join(classes.DEFAULT)).split(":"))
+    if not set(asked_classes) <= set(classes.NAMES):
+        known = f"{', '.join(classes.NAMES)} or {':'.join(classes.NAMES)}"
+        raise CallError(printable(f"ext.class={':'.join(asked_classes)}: write {known}"))
     mismatch = settings.get("mismatch", "skip")
     if mismatch not in ("skip", "fail"):
         raise CallError(printable(f"ext.mismatch={mismatch}: write skip or fail"))
     # mount(8) makes a path of a name that is one below its working directory: "opt" becomes "/opt".
     image = settings.get("image") or source
-    return Request(root, name, image, classes, mismatch, asked.get("noexec"), asked.get("nosuid"))
+    return Request(root, name, image, asked_classes, mismatch, asked.get("noexec"), asked.get("nosuid"))
 
 
 def run(arguments: Sequence[str]) -> tuple[int, str]:

@@ -1,19 +1,18 @@
 #  SPDX-License-Identifier: MIT
 """What became of each image: one small JSON file for each extension in /run/extensionctl/attached.
 
-It is written by the mount helper, in a process of its own, and read by the merge.  Reading imports json, writing
-does not: it would double the time that an image takes.
+It is written by the mount helper, in a process of its own for each image, and read (records.py) by the merge.
 """
 
 from __future__ import annotations
 
 import os
 
-from extension_runtime import jsontext
 from extension_runtime.kernel.chase import ImageError
 
-_LISTS = ("classes", "hierarchies")
-_TEXTS = ("name", "state", "reason", "image", "version", "identity", "format")
+STATES = ("attached", "skipped", "failed")
+LISTS = ("classes", "hierarchies")
+TEXTS = ("name", "state", "reason", "image", "version", "identity", "format")
 
 
 class Record:
@@ -24,7 +23,7 @@ class Record:
     hierarchies: which of "usr", "opt", "etc" it brings for its classes.
     """
 
-    __slots__ = (*_TEXTS, *_LISTS)
+    __slots__ = (*TEXTS, *LISTS)
 
     def __init__(
         self,
@@ -54,8 +53,8 @@ class Record:
 
 def to_json(record: Record) -> str:
     """`record` as a line of JSON."""
-    fields = [f'"{key}": {_text(getattr(record, key))}' for key in _TEXTS]
-    fields += [f'"{key}": [{", ".join(map(_text, getattr(record, key)))}]' for key in _LISTS]
+    fields = [f'"{key}": {_text(getattr(record, key))}' for key in TEXTS]
+    fields += [f'"{key}": [{", ".join(map(_text, getattr(record, key)))}]' for key in LISTS]
     return "{" + ", ".join(fields) + "}\n"
 
 
@@ -71,21 +70,6 @@ def _text(value: str) -> str:
             out += [f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2)]
     out.append('"')
     return "".join(out)
-
-
-def from_json(text: str) -> Record:
-    """The record that `to_json` wrote.  Raises ValueError."""
-    data = jsontext.loads(text)
-    if not isinstance(data, dict):
-        raise ValueError("no record")
-    record = Record(str(data.get("name", "")), str(data.get("state", "")))
-    for key in _TEXTS[2:]:
-        setattr(record, key, str(data.get(key, "")))
-    for key in _LISTS:
-        setattr(record, key, [str(item) for item in data.get(key, [])])
-    if record.state not in ("attached", "skipped", "failed"):
-        raise ValueError(f"no such state: {record.state}")
-    return record
 
 
 def write(directory: str, record: Record) -> None:
@@ -109,27 +93,3 @@ def remove(directory: str, name: str) -> None:
         os.unlink(f"{directory}/{name}.json")
     except FileNotFoundError:
         pass
-
-
-def read_all(directory: str) -> dict[str, Record]:
-    """All records in `directory` by name.  One that cannot be read counts as failed, with the reason."""
-    found: dict[str, Record] = {}
-    try:
-        entries = sorted(os.listdir(directory))
-    except FileNotFoundError:
-        return found
-    for entry in entries:
-        name = entry.removesuffix(".json")
-        if entry.startswith(".") or name == entry:
-            continue
-        path = f"{directory}/{entry}"
-        try:
-            with open(path, encoding="ascii") as file:
-                record = from_json(file.read())
-            record.name = name
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:
-            record = Record(name, "failed", f"{path}: {error}; restart the extension's mount unit")
-        found[name] = record
-    return found

@@ -6,8 +6,8 @@ The rules are those of systemd-sysext(8), systemd-confext(8) and os-release(5).
 
 from __future__ import annotations
 
+from extension_manifests.classes import CLASSES
 from extension_manifests.errors import printable
-from extension_manifests.values import says
 
 from extension_runtime.kernel.chase import ImageError
 
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from extension_runtime.image.host import Host
-
-
-# class -> where release files are in an image
-DIRECTORIES = {"sysext": "usr/lib/extension-release.d", "confext": "etc/extension-release.d"}
 
 
 PREFIX = "extension-release."
@@ -37,8 +33,7 @@ def match(release: Mapping[str, str], host: Host, class_: str) -> str | None:
     """
     if not release:
         return "the release file holds no data"
-    level_key = class_.upper() + "_LEVEL"
-    scope_key = class_.upper() + "_SCOPE"
+    level_key, scope_key = CLASSES[class_].level, CLASSES[class_].scope
     if host.scope not in release.get(scope_key, _DEFAULT_SCOPE).split():
         return printable(f"made for {scope_key}={release.get(scope_key, _DEFAULT_SCOPE)}, this is {host.scope}")
     architecture = release.get("ARCHITECTURE", "")
@@ -51,7 +46,7 @@ def match(release: Mapping[str, str], host: Host, class_: str) -> str | None:
         return None
     if made_for != host.id and made_for not in host.id_like:
         return printable(f"made for ID={made_for}, this host is ID={host.id or '(none)'}")
-    host_level = host.sysext_level if class_ == "sysext" else host.confext_level
+    host_level = host.level(class_)
     if not host.version_id and not host_level:
         return None
     level = release.get(level_key, "")
@@ -91,8 +86,3 @@ def choose(name: str, candidates: Mapping[str, bool], shown: str) -> str:
     raise ImageError(
         printable(f"{wanted}: missing, and more than one could stand in: {', '.join(fitting[:3])}; leave one of them")
     )
-
-
-def strict(value: bytes) -> bool:
-    """What the attribute user.extension-release.strict says; anything but a clear no is yes."""
-    return says(value.strip(b"\0").decode("ascii", "replace"), True)

@@ -43,19 +43,21 @@ def open_root(root: str) -> int:
         raise ImageError(printable(f"{root}: {error.strerror}")) from None
 
 
-def locate(dir_fd: int, path: str, *, links: bool = True) -> int:
+def locate(dir_fd: int, path: str, *, links: bool = True, folder: bool = False) -> int:
     """Return a descriptor (O_PATH: nothing is opened yet) of `path` below `dir_fd`.
 
     With `links`, links are followed as if `dir_fd` were "/"; without, a link anywhere in `path` is ELOOP.
+    With `folder`, what is no directory is ENOTDIR.
     Raises OSError.
     """
     resolve = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
     if not links:
         resolve = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
+    flags = os.O_PATH | (0 if links else os.O_NOFOLLOW) | (os.O_DIRECTORY if folder else 0)
     relative = path.lstrip("/") or "."
     for attempt in range(64):
         try:
-            return syscalls.openat2(relative, os.O_PATH | (0 if links else os.O_NOFOLLOW), resolve, dir_fd)
+            return syscalls.openat2(relative, flags, resolve, dir_fd)
         except OSError as error:
             # A rename elsewhere while ".." was being resolved (openat2(2)).
             if error.errno != errno.EAGAIN or attempt == 63:
@@ -76,6 +78,15 @@ def entry(dir_fd: int, path: str) -> os.stat_result | None:
         return os.stat(name, dir_fd=fd, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    finally:
+        os.close(fd)
+
+
+def real_folder(root_fd: int, path: str) -> str:
+    """The path on this machine of the directory `path` below `root_fd`.  Raises OSError."""
+    fd = locate(root_fd, path, folder=True)
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
     finally:
         os.close(fd)
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 from extension_manifests.errors import ExtensionError
 
 from extension_runtime.image import attach as images
-from extension_runtime.image.current import is_current, records
+from extension_runtime.image import records
+from extension_runtime.image.current import is_current
 from extension_runtime.merge import statefile
 from extension_runtime.merge.attach import AttachHere
 from extension_runtime.merge.choose import Candidate
@@ -37,12 +38,12 @@ class Elsewhere:
 
     def candidates(self, manifests: Sequence[Manifest], _booting: bool) -> list[Candidate]:
         """Each extension as it is attached now."""
-        known = records(self._paths)
+        known = records.attached(self._paths)
         return [Candidate(manifest, known.get(manifest.name)) for manifest in manifests]
 
     def attach_steps(self, manifests: Sequence[Manifest], always: bool) -> Iterator[Step]:
         """What has to be done so that the images which are attached are those that are there now."""
-        known = records(self._paths)
+        known = records.attached(self._paths)
         for manifest in manifests:
             if always or not is_current(self._paths.root, manifest, known.get(manifest.name)):
                 yield AttachHere(self._paths, manifest)
@@ -83,7 +84,7 @@ class Elsewhere:
         state.previous = None
         statefile.write(self._paths, state)
         dismantle(self._paths, outlook.hierarchies)
-        self.detach(sorted(records(self._paths)))
+        self.detach(sorted(records.attached(self._paths)))
 
     def abandon(self, outlook: Outlook) -> None:
         """Leave no mount behind after a first merge that failed."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from extension_manifests.errors import ExtensionError
 
 from extension_runtime.image import attach as images
-from extension_runtime.image.current import is_current, records
+from extension_runtime.image import records
+from extension_runtime.image.current import is_current
 from extension_runtime.merge import change, tell
 from extension_runtime.merge.attach import AttachUnits, Renew
 from extension_runtime.merge.choose import Candidate
@@ -53,7 +54,7 @@ class Live:
 
     def candidates(self, manifests: Sequence[Manifest], booting: bool) -> list[Candidate]:
         """Each extension as it is attached now."""
-        known = records(self._paths)
+        known = records.attached(self._paths)
         units = MountUnits(self._systemd, [manifest.name for manifest in manifests])
         result = []
         for manifest in manifests:
@@ -63,7 +64,7 @@ class Live:
 
     def attach_steps(self, manifests: Sequence[Manifest], always: bool) -> Iterator[Step]:
         """What has to be done so that the images which are attached are those that are there now."""
-        known = records(self._paths)
+        known = records.attached(self._paths)
         fresh = {m.name: not always and is_current("", m, known.get(m.name)) for m in manifests}
         units = MountUnits(self._systemd, list(fresh))
         renew = [m for m in manifests if units.active(m.name) and not fresh[m.name]]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from extension_manifests import load
+from extension_manifests.classes import HIERARCHIES
 
 from extension_runtime.kernel import mountinfo
 from extension_runtime.overlay import hierarchy
@@ -45,7 +46,7 @@ class Outlook:
     def idle(self) -> bool:
         """Whether this root has neither manifests nor modes, and never had: then nothing is touched at all."""
         settings = self.plan.settings
-        chosen = [settings.hierarchy(name) for name in hierarchy.HIERARCHIES]
+        chosen = [settings.hierarchy(name) for name in HIERARCHIES]
         modes = any(one.mode != "auto" or one.import_ for one in chosen)
         asked = settings.enabled and (self.plan.extensions or self.plan.broken or modes)
         return not asked and self.generation == 1

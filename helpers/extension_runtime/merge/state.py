@@ -7,6 +7,8 @@ state of the format before is read: a machine is updated while its extensions ar
 
 from __future__ import annotations
 
+from extension_manifests.classes import HIERARCHIES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     Data = dict[str, Any]
     T = TypeVar("T")
 
-HIERARCHIES = ("usr", "opt", "etc")
 FORMAT = 1
 UPGRADES: dict[int, Callable[[Data], Data]] = {}
 """Format before FORMAT to what makes JSON data of FORMAT of it."""

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from extension_manifests.classes import HIERARCHIES
+
 from extension_runtime.merge.choose import NONE, Choice
 from extension_runtime.merge.state import Spec
-from extension_runtime.paths import HIERARCHIES
 
 TYPE_CHECKING = False
 
@@ -53,7 +54,7 @@ def hierarchies(choices: Iterable[Choice], settings: Settings, existing: Iterabl
             for choice in chosen
             if choice.source != NONE and name in choice.standing.hierarchies
         ]
-        configured = getattr(settings, name)
+        configured = settings.hierarchy(name)
         imported = bool(configured.import_) and configured.mode != "persistent"
         merged = settings.enabled and (bool(layers) or configured.mode != "auto" or imported)
         result.append(Wanted(name, configured.mode, layers, configured.upper, imported, merged))
@@ -63,5 +64,5 @@ def hierarchies(choices: Iterable[Choice], settings: Settings, existing: Iterabl
 def unmerged(settings: Settings, existing: Iterable[str]) -> list[Wanted]:
     """Every hierarchy as its base alone."""
     return [
-        Wanted(name, getattr(settings, name).mode, [], "", False, False) for name in HIERARCHIES if name in existing
+        Wanted(name, settings.hierarchy(name).mode, [], "", False, False) for name in HIERARCHIES if name in existing
     ]

@@ -6,7 +6,9 @@ from __future__ import annotations
 import errno
 import os
 
-from extension_runtime.kernel import mountinfo, syscalls
+from extension_manifests.classes import HIERARCHIES
+
+from extension_runtime.kernel import chase, mountinfo
 from extension_runtime.overlay import top as overlay
 from extension_runtime.overlay.top import OverlayError
 from extension_runtime.paths import Paths
@@ -15,9 +17,6 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     pass
-
-
-HIERARCHIES = {"usr": "/usr", "opt": "/opt", "etc": "/etc"}
 
 
 class Hierarchy:
@@ -74,17 +73,15 @@ class Hierarchy:
 def find(paths: Paths) -> dict[str, Hierarchy]:
     """The hierarchies that the root has, links resolved inside it; one that leads into another is left out."""
     result: dict[str, Hierarchy] = {}
-    root = os.open(paths.root or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    root = chase.open_root(paths.root or "/")
     try:
-        for name, path in HIERARCHIES.items():
+        for name in HIERARCHIES:
             try:
-                fd = syscalls.openat2(path, os.O_PATH | os.O_DIRECTORY, syscalls.RESOLVE_IN_ROOT, root)
+                target = chase.real_folder(root, name)
             except OSError as error:
                 if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                     continue
-                raise OverlayError(f"{paths.root}{path}: {error.strerror}") from None
-            target = os.readlink(f"/proc/self/fd/{fd}")
-            os.close(fd)
+                raise OverlayError(f"{paths.root}/{name}: {error.strerror}") from None
             taken = [other.target for other in result.values()]
             if target not in (paths.root or "/", *taken) and not any(target.startswith(f"{t}/") for t in taken):
                 result[name] = Hierarchy(name, target, paths)

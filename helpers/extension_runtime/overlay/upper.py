@@ -76,20 +76,16 @@ def refuse_shared(paths: Paths, uppers: Mapping[str, str]) -> None:
 
 def resolve(paths: Paths, configured: str, hierarchy: str) -> str:
     """The real path of the folder `configured`, links resolved inside the root.  Raises OverlayError."""
+    root = chase.open_root(paths.root or "/")
     try:
-        root = os.open(paths.root or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fd = syscalls.openat2(configured, os.O_PATH | os.O_DIRECTORY, syscalls.RESOLVE_IN_ROOT, root)
-        finally:
-            os.close(root)
+        return chase.real_folder(root, configured)
     except OSError as error:
         raise OverlayError(
             f"{paths.root}{configured}: the upper folder of /{hierarchy} cannot be used: "
             f"{os.strerror(error.errno or 0)}; make it, or name another with Upper= in extensions.conf"
         ) from None
-    path = os.readlink(f"/proc/self/fd/{fd}")
-    os.close(fd)
-    return path
+    finally:
+        os.close(root)
 
 
 def _make_default(paths: Paths, hierarchy: str, base: str, made: list[str]) -> None:
