@@ -20,7 +20,7 @@ def _executables() -> list[str]:
     found = []
     for folder in FOLDERS:
         for path in sorted((TOP / folder).rglob("*")):
-            if path.suffix == "" and path.is_file() and b"python" in path.read_bytes().partition(b"\n")[0]:
+            if path.suffix != ".py" and path.is_file() and b"python" in path.read_bytes().partition(b"\n")[0]:
                 found.append(str(path.relative_to(TOP)))
     return found
 
@@ -40,6 +40,11 @@ def _run(*argv: str) -> None:
 def test_ruff() -> None:
     folders = [folder for folder in FOLDERS if (TOP / folder).is_dir()]
     _run(_tool("ruff"), "check", "-q", "--no-cache", *folders, *_executables())
+
+
+def test_ruff_format() -> None:
+    folders = [folder for folder in FOLDERS if (TOP / folder).is_dir()]
+    _run(_tool("ruff"), "format", "--check", "-q", "--no-cache", *folders, *_executables())
 
 
 @pytest.mark.parametrize("folder", ["product", "tests"])

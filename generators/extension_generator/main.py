@@ -82,14 +82,14 @@ def parents(path: str) -> list[str]:
 
 def generate(root: str, directory: str | None, environ: Mapping[str, str]) -> int:
     """Loads, renders and writes to `directory`, or prints when that is None."""
-    from extension_manifests import load, settings
+    from extension_manifests import load
 
     from extension_generator import emit, log, render
 
     # PID 1 sets SYSTEMD_SCOPE; a person who runs this by hand wants to see what it says.
     booting = not root and directory is not None and ("SYSTEMD_SCOPE" in environ or os.getppid() == 1)
     out = log.Log(environ, booting)
-    plan = load.load(root, settings.read_cmdline(root, environ))
+    plan = load.load(root, load.read_cmdline(root, environ))
     failed = False
     for diagnostic in plan.diagnostics:
         error = diagnostic.severity == "error"

@@ -57,3 +57,7 @@ class ManifestError(ExtensionError):
 
 class EmitError(ExtensionError):
     """A unit that cannot be written."""
+
+
+class ImageError(ExtensionError):
+    """An image, or a file in it, cannot be used; the text is one line that names the file."""

@@ -3,7 +3,17 @@
 
 from __future__ import annotations
 
+from extension_manifests import values
 from extension_manifests.classes import DEFAULT
+from extension_manifests.errors import warning
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from extension_manifests.errors import Diagnostic
+    from extension_manifests.unitfile import Entry
+    from extension_manifests.values import Value
+
+UNKNOWN_MAX = 10  # warnings about unknown keys per file
 
 
 class Key:
@@ -141,3 +151,71 @@ def distance(a: str, b: str) -> int:
         for j, other in enumerate(b, 1):
             before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (char != other))
     return row[-1]
+
+
+def default_of(key: Key) -> Value | tuple[str, ...]:
+    if key.kind.endswith("*"):
+        return tuple(key.default.split())
+    return values.convert(key.kind, key.default) if key.default else ""
+
+
+def gather(
+    entries: list[Entry], table: dict[tuple[str, str], Key]
+) -> tuple[dict[tuple[str, str], list[tuple[int, Entry]]], list[Entry]]:
+    """For each (section, key) of `table` the entries since its last reset, numbered in order; and all others."""
+    gathered: dict[tuple[str, str], list[tuple[int, Entry]]] = {}
+    strange = []
+    for number, entry in enumerate(entries):
+        place = (entry.section, entry.key)
+        if place not in table:
+            strange.append(entry)
+        elif entry.value:
+            gathered.setdefault(place, []).append((number, entry))
+        else:
+            gathered[place] = []
+    return gathered, strange
+
+
+def words(entries: list[Entry], kind: str) -> tuple[str, ...]:
+    """All words of the entries converted, each once. Raises ManifestError."""
+    out: dict[str, None] = {}
+    for entry in entries:
+        for word in entry.value.split():
+            try:
+                out[str(values.convert(kind, word))] = None
+            except ValueError as error:
+                raise entry.error(f"{entry.key}= {error}") from None
+    return tuple(out)
+
+
+def one(entry: Entry, kind: str) -> Value:
+    try:
+        return values.convert(kind, entry.value)
+    except ValueError as error:
+        raise entry.error(f"{entry.key}= {error}") from None
+
+
+def unknown(
+    entries: list[Entry], sections: tuple[str, ...], table: list[tuple[str, str]], warnings: list[Diagnostic]
+) -> None:
+    """Warns about entries that no table has, each key once; "X-" is for others, as in systemd.syntax(7)."""
+    told: set[tuple[str, str]] = set()
+    for entry in entries:
+        place = (entry.section, entry.key)
+        if entry.section.startswith("X-") or entry.key.startswith("X-") or place in told:
+            continue
+        told.add(place)
+        if len(told) > UNKNOWN_MAX:
+            warnings.append(warning(entry.path, "more keys are not known and ignored; see extension(5)", entry.line))
+            return
+        section, key = entry.section[:80], entry.key[:80]
+        if section not in sections:
+            hint = meant(section, list(sections)) or "; write one of " + " ".join(f"[{name}]" for name in sections)
+            message = f"[{section}] is not known, {key}= in it is ignored{hint}"
+        else:
+            hint = meant(key, [other for where, other in table if where == section])
+            elsewhere = sorted(where for where, other in table if other == key)
+            if elsewhere:
+                hint = f"; it belongs to [{elsewhere[0]}]"
+            message = f"{key}= is not known in [{section}] and ignored{hint or '; remove it or write X- before it'}"
+        warnings.append(warning(entry.path, message, entry.line))

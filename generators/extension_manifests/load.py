@@ -8,11 +8,13 @@ import os
 from extension_manifests import chase, manifest, resolve, search
 from extension_manifests.errors import Diagnostic, ManifestError
 from extension_manifests.names import SUFFIX, name_problem
-from extension_manifests.settings import build, read_cmdline
+from extension_manifests.settings import build
 from extension_manifests.unitfile import Entry, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from extension_manifests.manifest import Manifest
     from extension_manifests.search import Found
     from extension_manifests.settings import Settings
@@ -101,3 +103,26 @@ def load_settings(root: str, cmdline: str, diagnostics: list[Diagnostic]) -> Set
                 problems.append(error)
             diagnostics += [problem.diagnostic for problem in problems]
     return build(entries, cmdline, diagnostics)
+
+
+def read_cmdline(root: str, environ: Mapping[str, str]) -> str:
+    """The kernel command line: ROOT/proc/cmdline or, without a root, $SYSTEMD_PROC_CMDLINE, in a container that of
+    PID 1, else /proc/cmdline (proc_cmdline() of systemd). Empty when there is none."""
+    if root:
+        try:
+            real = chase.chase(root, "/proc/cmdline")
+            return chase.read_text(root, real, "/proc/cmdline")
+        except (OSError, ManifestError):
+            return ""
+    if "SYSTEMD_PROC_CMDLINE" in environ:
+        return environ["SYSTEMD_PROC_CMDLINE"]
+    container = environ.get("SYSTEMD_VIRTUALIZATION", "").startswith("container:") or os.path.exists(
+        "/run/systemd/container"
+    )
+    try:
+        with open("/proc/1/cmdline" if container else "/proc/cmdline", "rb") as file:
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    # Arguments of PID 1 are separated by NUL.
+    return text.replace("\0", " ")

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from extension_manifests import classes, keys, values
-from extension_manifests.errors import ManifestError, warning
+from extension_manifests import classes, keys
+from extension_manifests.errors import ManifestError
+from extension_manifests.keys import default_of, gather, one, unknown, words
 from extension_manifests.units import MERGE, TARGET
 
 TYPE_CHECKING = False
@@ -13,17 +14,19 @@ if TYPE_CHECKING:
     from extension_manifests.unitfile import Entry
     from extension_manifests.values import Value
 
+
 SECTIONS = ("Unit", "Extension", "Reload", "Install")
 TABLE = {(key.section, key.name): key for key in keys.MANIFEST}
 UNIT_TABLE = {(key.section, key.name): key for key in keys.unit_keys()}
 TABLES = {**UNIT_TABLE, **TABLE}
-UNKNOWN_MAX = 10  # warnings about unknown keys per file
 # Ordering against those is a cycle: images are attached after local-fs.target and before sysinit.target.
 LATE = frozenset((
     MERGE, TARGET, "sysinit.target", "basic.target", "sockets.target",
     "timers.target", "paths.target", "network.target", "network-online.target", "multi-user.target",
     "graphical.target", "default.target",
 ))  # fmt: skip
+
+
 EARLY = frozenset(("local-fs.target", "local-fs-pre.target"))
 
 
@@ -95,12 +98,6 @@ class Manifest:
         ]
 
 
-def default_of(key: keys.Key) -> Value | tuple[str, ...]:
-    if key.kind.endswith("*"):
-        return tuple(key.default.split())
-    return values.convert(key.kind, key.default) if key.default else ""
-
-
 DEFAULTS = {key.attribute: default_of(key) for key in keys.MANIFEST}
 
 
@@ -126,52 +123,12 @@ def build(name: str, path: str, entries: list[Entry], warnings: list[Diagnostic]
         del attributes["classes"]
     if attributes.get("health_sec") == float("inf"):
         raise gathered["Reload", "HealthSec"][-1][1].error("HealthSec= cannot be infinity; write a time span as 5s")
-    in_unit.sort(key=first)
+    in_unit.sort(key=lambda pair: pair[0])
     result = Manifest(name, path, tuple(unit_pair(entry) for _, entry in in_unit), **attributes)
     for direction in ("above", "below"):
         if name in getattr(result, direction):
             raise ManifestError(path, 0, f"{direction.capitalize()}= names the extension itself; remove it")
     return result
-
-
-def first(pair: tuple[int, Entry]) -> int:
-    return pair[0]
-
-
-def gather(
-    entries: list[Entry], table: dict[tuple[str, str], keys.Key]
-) -> tuple[dict[tuple[str, str], list[tuple[int, Entry]]], list[Entry]]:
-    """For each (section, key) of `table` the entries since its last reset, numbered in order; and all others."""
-    gathered: dict[tuple[str, str], list[tuple[int, Entry]]] = {}
-    strange = []
-    for number, entry in enumerate(entries):
-        place = (entry.section, entry.key)
-        if place not in table:
-            strange.append(entry)
-        elif entry.value:
-            gathered.setdefault(place, []).append((number, entry))
-        else:
-            gathered[place] = []
-    return gathered, strange
-
-
-def words(entries: list[Entry], kind: str) -> tuple[str, ...]:
-    """All words of the entries converted, each once. Raises ManifestError."""
-    out: dict[str, None] = {}
-    for entry in entries:
-        for word in entry.value.split():
-            try:
-                out[str(values.convert(kind, word))] = None
-            except ValueError as error:
-                raise entry.error(f"{entry.key}= {error}") from None
-    return tuple(out)
-
-
-def one(entry: Entry, kind: str) -> Value:
-    try:
-        return values.convert(kind, entry.value)
-    except ValueError as error:
-        raise entry.error(f"{entry.key}= {error}") from None
 
 
 def unit_pair(entry: Entry) -> tuple[str, str]:
@@ -187,29 +144,3 @@ def unit_pair(entry: Entry) -> tuple[str, str]:
                 "order the service that uses it instead"
             )
     return entry.key, " ".join(found)
-
-
-def unknown(
-    entries: list[Entry], sections: tuple[str, ...], table: list[tuple[str, str]], warnings: list[Diagnostic]
-) -> None:
-    """Warns about entries that no table has, each key once; "X-" is for others, as in systemd.syntax(7)."""
-    told: set[tuple[str, str]] = set()
-    for entry in entries:
-        place = (entry.section, entry.key)
-        if entry.section.startswith("X-") or entry.key.startswith("X-") or place in told:
-            continue
-        told.add(place)
-        if len(told) > UNKNOWN_MAX:
-            warnings.append(warning(entry.path, "more keys are not known and ignored; see extension(5)", entry.line))
-            return
-        section, key = entry.section[:80], entry.key[:80]
-        if section not in sections:
-            hint = keys.meant(section, list(sections)) or "; write one of " + " ".join(f"[{name}]" for name in sections)
-            message = f"[{section}] is not known, {key}= in it is ignored{hint}"
-        else:
-            hint = keys.meant(key, [other for where, other in table if where == section])
-            elsewhere = sorted(where for where, other in table if other == key)
-            if elsewhere:
-                hint = f"; it belongs to [{elsewhere[0]}]"
-            message = f"{key}= is not known in [{section}] and ignored{hint or '; remove it or write X- before it'}"
-        warnings.append(warning(entry.path, message, entry.line))

@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-import os
-
-from extension_manifests import chase, keys, manifest, values
+from extension_manifests import keys, values
 from extension_manifests.classes import HIERARCHIES
 from extension_manifests.errors import ManifestError, warning
+from extension_manifests.keys import gather, one, unknown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from extension_manifests.errors import Diagnostic
     from extension_manifests.unitfile import Entry
     from extension_manifests.values import Value
+
 
 SECTIONS = ("Usr", "Opt", "Etc", "Refresh")
 TABLE = {(key.section, key.name): key for key in keys.SETTINGS}
@@ -56,14 +54,14 @@ class Settings:
 def build(entries: list[Entry], cmdline: str, diagnostics: list[Diagnostic]) -> Settings:
     """Settings of `entries`, the kernel command line over them. A wrong value is a diagnostic, the default stays."""
     settings = Settings()
-    gathered, strange = manifest.gather(entries, TABLE)
-    manifest.unknown(strange, SECTIONS, list(TABLE), diagnostics)
+    gathered, strange = gather(entries, TABLE)
+    unknown(strange, SECTIONS, list(TABLE), diagnostics)
     for place, given in gathered.items():
         if not given:
             continue
         entry = given[-1][1]
         try:
-            put(settings, place[0], TABLE[place], manifest.one(entry, TABLE[place].kind), entry)
+            put(settings, place[0], TABLE[place], one(entry, TABLE[place].kind), entry)
         except ManifestError as error:
             diagnostics.append(error.diagnostic)
     for word in split_cmdline(cmdline):
@@ -120,26 +118,3 @@ def split_cmdline(text: str) -> list[str]:
             word += char
             inside = True
     return [*words, word] if inside else words
-
-
-def read_cmdline(root: str, environ: Mapping[str, str]) -> str:
-    """The kernel command line: ROOT/proc/cmdline or, without a root, $SYSTEMD_PROC_CMDLINE, in a container that of
-    PID 1, else /proc/cmdline (proc_cmdline() of systemd). Empty when there is none."""
-    if root:
-        try:
-            real = chase.chase(root, "/proc/cmdline")
-            return chase.read_text(root, real, "/proc/cmdline")
-        except (OSError, ManifestError):
-            return ""
-    if "SYSTEMD_PROC_CMDLINE" in environ:
-        return environ["SYSTEMD_PROC_CMDLINE"]
-    container = environ.get("SYSTEMD_VIRTUALIZATION", "").startswith("container:") or os.path.exists(
-        "/run/systemd/container"
-    )
-    try:
-        with open("/proc/1/cmdline" if container else "/proc/cmdline", "rb") as file:
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-    # Arguments of PID 1 are separated by NUL.
-    return text.replace("\0", " ")

@@ -7,11 +7,6 @@ import os
 
 from extension_manifests.errors import ExtensionError
 
-TYPE_CHECKING = False
-
-if TYPE_CHECKING:
-    pass
-
 
 class StateError(ExtensionError):
     """The state cannot be read, written or locked."""
@@ -21,8 +16,10 @@ def replace(path: str, text: str) -> None:
     """Write `text` beside `path`, readable by root only, and rename it there.  Raises StateError."""
     beside = f"{path}.new"
     try:
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        fd = os.open(beside, flags, 0o600)
         with open(fd, "w", encoding="utf-8") as file:
+            os.fchmod(fd, 0o600)  # what a killed write has left may have any
             file.write(text)
         os.rename(beside, path)
     except OSError as error:

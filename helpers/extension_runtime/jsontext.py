@@ -41,7 +41,8 @@ def loads(text: str) -> Any:
     stripped = text.strip(" \t\n\r")
     try:
         value, end = make_scanner(_Rules())(stripped, 0)
-    except StopIteration:
+    except (StopIteration, SystemError):
+        # Before Python 3.13 the scanner has no error to raise while the package json is not imported.
         raise ValueError("holds no JSON") from None
     if end != len(stripped):
         raise ValueError("holds more than one value of JSON")

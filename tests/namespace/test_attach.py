@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from extension_manifests.errors import ImageError
 from extension_runtime.image import attach, record, records
 from extension_runtime.kernel import syscalls
-from extension_runtime.kernel.chase import ImageError
 from extension_runtime.kernel.mountinfo import FLAGS, Mount
 from extension_runtime.paths import Paths
 from requirements import require_filesystem, require_tool

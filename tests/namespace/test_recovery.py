@@ -144,10 +144,10 @@ def test_killed_between_beneath_and_umount_stays_with_what_the_state_says(namesp
         os.kill(os.getpid(), signal.SIGKILL)
 
     root.install(image)
-    detach = exchange.detach
-    exchange.detach = die  # type: ignore[assignment]
+    detach = exchange.unmount_top
+    exchange.unmount_top = die  # type: ignore[assignment]
     assert forked(root.refresh) == signal.SIGKILL
-    exchange.detach = detach
+    exchange.unmount_top = detach
     assert len([m for m in root.mounts() if m.path == str(root / "usr")]) == 3
     assert root.read("usr/share/app") == "1"
     with pytest.raises(ExtensionError):

@@ -86,8 +86,7 @@ def test_settings_keys() -> None:
 
 @pytest.mark.parametrize("section", ["Trigger", "Action"])
 def test_action_keys(section: str) -> None:
-    known = {key for where, key in actionfile.LISTS if where == section}
-    known |= {key for key in actionfile.SINGLE if (key == "Boot") is (section == "Trigger")}
+    known = {key.name for key in actionfile.KEYS if key.section == section}
     assert keys_in(sections("extension.5")[f"[{section}]"]) == known
 
 

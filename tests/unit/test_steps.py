@@ -1,12 +1,13 @@
+#  SPDX-License-Identifier: MIT
 """The executor of steps: in order, and back in reverse."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
-from extension_runtime.steps import Step, execute
+from extension_runtime.steps import Step, execute, list_of
 
 
 class Noted(Step):
@@ -129,3 +130,39 @@ def test_a_step_that_waits_is_interrupted_at_once() -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     assert calls == ["do a", "undo a"]
+
+
+class Kept(Noted):
+    """Notes its closing, too."""
+
+    def close(self) -> None:
+        self._calls.append(f"close {self.name}")
+
+
+def test_all_that_were_begun_are_closed_when_all_is_done_or_taken_back() -> None:
+    calls: list[str] = []
+    execute([Kept("a", calls), Kept("b", calls)], lambda _step: None, calls.append)
+    assert calls == ["do a", "do b", "close a", "close b"]
+    del calls[:]
+    with pytest.raises(ValueError, match="b"):
+        execute([Kept("a", calls), Kept("b", calls, "do"), Kept("c", calls)], lambda _step: None, calls.append)
+    assert calls == ["do a", "do b", "undo a", "close a", "close b"]
+
+
+def drawn(calls: list[str]) -> Generator[Step, None, str]:
+    yield Noted("a", calls)
+    yield Noted("b", calls)
+    return "what was made"
+
+
+def test_what_the_steps_return_is_returned() -> None:
+    calls: list[str] = []
+    assert execute(drawn(calls), lambda _step: None, calls.append) == "what was made"
+    assert calls == ["do a", "do b"]
+    assert execute([], lambda _step: None, calls.append) is None
+
+
+def test_a_list_of_steps_does_none_of_them() -> None:
+    calls: list[str] = []
+    found, made = list_of(drawn(calls))
+    assert ([step.name for step in found], made, calls) == (["a", "b"], "what was made", [])

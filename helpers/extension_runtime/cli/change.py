@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import time
 
 from extension_manifests.errors import ExtensionError, printable
 
-from extension_runtime.cli import table
+import extension_runtime
+from extension_runtime.cli import progress, table
 from extension_runtime.cli.options import DONE, FAILED, LEFT_OUT, Options, may_read
 from extension_runtime.paths import Paths
-from extension_runtime.pid1 import queries
+from extension_runtime.pid1 import commands, queries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,6 +82,14 @@ def say(options: Options, code: int, messages: Sequence[str], steps: Sequence[st
     return _print(code, [printable(line) for line in lines])
 
 
+def _load(options: Options) -> None:
+    """Import what the reply may need, before a swap of the /usr that it is in."""
+    importlib.import_module("extension_runtime.cli.facts")
+    commands.load()
+    if options.json != "off":
+        table.json_text(None, options.json)
+
+
 def _left_out(root: str) -> list[Extension]:
     """What is behind the exit status 3: what failed, and what stayed at its last good version."""
     from extension_runtime.cli import facts
@@ -94,10 +104,9 @@ def property_of(unit: str, name: str) -> str:
 
 def through_unit(options: Options, action: str, unit: str) -> int:
     """Start or stop `unit`, say what it logged, and return the exit status of its process."""
+    _load(options)
     before = property_of(unit, "InvocationID")
     began = time.time()
-    from extension_runtime.cli import progress
-
     ended = progress.run_unit(action, unit)
     after = queries.show([unit], ("LoadState", "InvocationID", "ExecMainStatus", "Result")).get(unit, {})
     if after.get("LoadState") == "not-found":
@@ -117,10 +126,7 @@ def through_unit(options: Options, action: str, unit: str) -> int:
 
 def transient(options: Options, arguments: list[str]) -> int:
     """Run a verb that no unit stands for in a service: it must not depend on this terminal or mount namespace."""
-    import extension_runtime
-    from extension_runtime.pid1 import commands
-
+    _load(options)
     helper = os.path.join(os.path.dirname(extension_runtime.__path__[0]), "extensions-merge")
-    argv = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--no-ask-password", "--", helper, *arguments]
-    ended = commands.run(argv, check=False, timeout=queries.NO_LIMIT)
+    ended = queries.run_transient([helper, *arguments])
     return say(options, ended.returncode, (ended.stdout + ended.stderr).splitlines())

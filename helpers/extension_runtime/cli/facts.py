@@ -13,9 +13,10 @@ from extension_manifests.escape import mount_unit, service_unit
 from extension_manifests.names import SUFFIX, name_problem
 
 from extension_runtime.cli.options import may_read, note
-from extension_runtime.image import find, host, inspect, records
+from extension_runtime.image import find, host, inspect
+from extension_runtime.image.records import attached
 from extension_runtime.merge import statefile
-from extension_runtime.merge.mountunits import unmet
+from extension_runtime.merge.mountunits import unloaded, unmet
 from extension_runtime.merge.state import Stale, State
 from extension_runtime.paths import Paths
 from extension_runtime.pid1 import queries
@@ -147,7 +148,7 @@ class Facts:
         unit = mount_unit(manifest.name)
         properties = self.units.get(unit, {})
         if properties.get("LoadState") == "not-found":
-            return found.is_("ready", f"PID 1 does not know its unit {unit} yet; run systemctl daemon-reload")
+            return found.is_("ready", unloaded(manifest.name))
         held_back = unmet(manifest, properties, _failed(unit, properties))
         if held_back:
             return found.is_("skipped", held_back)
@@ -212,7 +213,7 @@ def gather(root: str) -> Facts:
     if readable and not root:
         # Who was stale after the last refresh may have been restarted since.
         state.stale = [Stale(view.unit, view.reason) for view in swaps.find(paths.run)]
-    known = records.attached(paths) if os.path.isdir(paths.run) and readable else {}
+    known = attached(paths) if os.path.isdir(paths.run) and readable else {}
     units: dict[str, dict[str, str]] = {}
     if not root:
         names = [m.name for m in plan.extensions]

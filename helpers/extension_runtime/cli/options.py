@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from extension_manifests.errors import ExtensionError
 
 DONE = 0
@@ -32,13 +35,9 @@ class Options:
 
 def may_read(folder: str) -> bool:
     """Whether this user may read what `folder` holds, or it is not there."""
-    import os
-
     return not os.path.isdir(folder) or os.access(folder, os.R_OK | os.X_OK, effective_ids=True)
 
 
 def note(text: str) -> None:
     """One line on standard error that is no error."""
-    import sys
-
     print(f"extensionctl: {text}", file=sys.stderr)

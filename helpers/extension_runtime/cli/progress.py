@@ -15,7 +15,7 @@ INTERVAL = 0.2  # seconds
 
 
 def run_unit(action: str, unit: str) -> commands.Completed:
-    """As pid1.run_unit, with the unit's status on the terminal, if standard error is one."""
+    """As queries.run_unit, with the unit's status on the terminal, if standard error is one."""
     if sys.stderr is None or not sys.stderr.isatty():
         return queries.run_unit(action, unit)
     ended: list[commands.Completed] = []

@@ -12,18 +12,16 @@ import os
 import stat
 
 from extension_manifests.classes import DEFAULT, harmless
-from extension_manifests.errors import printable
+from extension_manifests.errors import ImageError, printable
 from extension_manifests.names import name_problem
 
 from extension_runtime.image import content, find, host, identity, record
 from extension_runtime.image.mount import mount_directory, mount_nothing, mount_raw, reason_of
 from extension_runtime.image.record import Record
 from extension_runtime.kernel import syscalls
-from extension_runtime.kernel.chase import ImageError
 from extension_runtime.paths import Paths
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -9,7 +9,6 @@ from extension_manifests.errors import ExtensionError
 from extension_runtime.image import content, find, identity
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from extension_manifests.manifest import Manifest
 

@@ -11,14 +11,12 @@ import os
 import stat
 
 from extension_manifests import classes
-from extension_manifests.errors import printable
+from extension_manifests.errors import ImageError, printable
 
 from extension_runtime.image import host, versions
 from extension_runtime.kernel import chase
-from extension_runtime.kernel.chase import ImageError
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from struct import unpack_from
 
-from extension_runtime.kernel.chase import ImageError
+from extension_manifests.errors import ImageError
 
 HEAD = 68 * 1024  # bytes to look at; the last magic, of btrfs, is at 64 KiB
 RAW = ("squashfs", "erofs", "ext4", "btrfs")

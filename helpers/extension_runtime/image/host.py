@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 
+from extension_manifests import errors
 from extension_manifests.classes import CLASSES
 
 from extension_runtime.image import osrelease
@@ -85,7 +86,7 @@ def read(root: str) -> Host:
                 break
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-                    raise chase.ImageError(f"/{path}: {os.strerror(error.errno or 0)}") from None
+                    raise errors.ImageError(f"/{path}: {os.strerror(error.errno or 0)}") from None
         # As systemd tells an initrd (in_initrd()), but of this root and not of the running system.
         initrd = chase.entry(root_fd, "etc/initrd-release") is not None
     finally:

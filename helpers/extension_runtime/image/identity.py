@@ -6,19 +6,20 @@ from __future__ import annotations
 import os
 import stat
 
-from extension_manifests.errors import printable
+from extension_manifests.classes import CLASSES
+from extension_manifests.errors import ImageError, printable
 
 from extension_runtime.image.find import open_image
 from extension_runtime.kernel import chase
-from extension_runtime.kernel.chase import ImageError
 
-TYPE_CHECKING = False
-
-if TYPE_CHECKING:
-    pass
-
-
-_TELLING = ("usr", "usr/lib", "usr/lib/extension-release.d", "opt", "etc", "etc/extension-release.d")
+_TELLING = tuple(
+    "/".join(parts[:end])
+    for class_ in CLASSES.values()
+    for name in class_.hierarchies
+    for parts in [(class_.releases if class_.releases.startswith(f"{name}/") else name).split("/")]
+    for end in range(1, len(parts) + 1)
+)
+"""Every folder down to the release files: "usr", "usr/lib", ..., "opt", "etc", ...  In this order, which is kept."""
 
 
 def identity(path: str | int, root: str = "/") -> str:

@@ -9,17 +9,10 @@ from __future__ import annotations
 import errno
 import os
 
-from extension_manifests.errors import printable
+from extension_manifests.errors import ImageError, printable
 
 from extension_runtime.image import formats
 from extension_runtime.kernel import chase, loop, syscalls
-from extension_runtime.kernel.chase import ImageError
-
-TYPE_CHECKING = False
-
-if TYPE_CHECKING:
-    pass
-
 
 # Besides read-only.  No journal is replayed: an image is never written to, and a broken one must not hang.
 _FLAGS = {

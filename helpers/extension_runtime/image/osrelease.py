@@ -3,15 +3,7 @@
 
 from __future__ import annotations
 
-from extension_manifests.errors import printable
-
-from extension_runtime.kernel.chase import ImageError
-
-TYPE_CHECKING = False
-
-if TYPE_CHECKING:
-    pass
-
+from extension_manifests.errors import ImageError, printable
 
 SIZE_MAX = 64 * 1024  # bytes; real ones have less than 1 KiB
 

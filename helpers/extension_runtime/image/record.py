@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from extension_runtime.kernel.chase import ImageError
+from extension_manifests.errors import ImageError
 
 STATES = ("attached", "skipped", "failed")
 LISTS = ("classes", "hierarchies")
@@ -19,7 +19,7 @@ class Record:
     """What became of the image of one extension.
 
     state: "attached"; "skipped": made for another host or masked; "failed".  reason: why, unless attached.
-    image: the path of it, from the root; version, identity (see image.identity) and format: of that image.
+    image: the path of it, from the root; version, identity (see identity.py) and format: of that image.
     hierarchies: which of "usr", "opt", "etc" it brings for its classes.
     """
 
@@ -80,7 +80,7 @@ def write(directory: str, record: Record) -> None:
         for made in (os.path.dirname(directory), directory):
             if not os.path.isdir(made):
                 os.makedirs(made, 0o700, exist_ok=True)
-        with open(temporary, "w", encoding="ascii") as file:
+        with open(temporary, "w", encoding="utf-8") as file:
             file.write(to_json(record))
         os.rename(temporary, path)
     except OSError as error:

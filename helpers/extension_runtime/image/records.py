@@ -39,7 +39,7 @@ def read_all(directory: str) -> dict[str, Record]:
             continue
         path = f"{directory}/{entry}"
         try:
-            with open(path, encoding="ascii") as file:
+            with open(path, encoding="utf-8") as file:
                 record = from_json(file.read())
             record.name = name
         except FileNotFoundError:

@@ -7,12 +7,9 @@ The rules are those of systemd-sysext(8), systemd-confext(8) and os-release(5).
 from __future__ import annotations
 
 from extension_manifests.classes import CLASSES
-from extension_manifests.errors import printable
-
-from extension_runtime.kernel.chase import ImageError
+from extension_manifests.errors import ImageError, printable
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,8 +17,6 @@ if TYPE_CHECKING:
 
 
 PREFIX = "extension-release."
-
-
 _DEFAULT_SCOPE = "system portable"
 
 

@@ -10,13 +10,9 @@ import errno
 import os
 import stat
 
-from extension_manifests.errors import ExtensionError, printable
+from extension_manifests.errors import ImageError, printable
 
 from extension_runtime.kernel import syscalls
-
-
-class ImageError(ExtensionError):
-    """An image, or a file in it, cannot be used; the text is one line that names the file."""
 
 
 def kind(mode: int) -> str:
@@ -43,17 +39,14 @@ def open_root(root: str) -> int:
         raise ImageError(printable(f"{root}: {error.strerror}")) from None
 
 
-def locate(dir_fd: int, path: str, *, links: bool = True, folder: bool = False) -> int:
+def locate(dir_fd: int, path: str, *, folder: bool = False) -> int:
     """Return a descriptor (O_PATH: nothing is opened yet) of `path` below `dir_fd`.
 
-    With `links`, links are followed as if `dir_fd` were "/"; without, a link anywhere in `path` is ELOOP.
-    With `folder`, what is no directory is ENOTDIR.
+    Links are followed as if `dir_fd` were "/".  With `folder`, what is no directory is ENOTDIR.
     Raises OSError.
     """
     resolve = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
-    if not links:
-        resolve = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
-    flags = os.O_PATH | (0 if links else os.O_NOFOLLOW) | (os.O_DIRECTORY if folder else 0)
+    flags = os.O_PATH | (os.O_DIRECTORY if folder else 0)
     relative = path.lstrip("/") or "."
     for attempt in range(64):
         try:

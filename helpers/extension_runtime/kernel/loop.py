@@ -8,7 +8,7 @@ import fcntl
 import os
 from struct import pack
 
-from extension_runtime.kernel.chase import ImageError
+from extension_manifests.errors import ImageError
 
 _LOOP_CTL_GET_FREE = 0x4C82
 _LOOP_CONFIGURE = 0x4C0A  # kernel 5.8

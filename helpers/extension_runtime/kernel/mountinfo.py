@@ -94,7 +94,7 @@ def read(proc_fd: int | None = None) -> Table:
 def mount_id(fd: int, proc_fd: int | None = None) -> int:
     """The id of the mount that the descriptor `fd` is on."""
     name = f"self/fdinfo/{fd}" if proc_fd is not None else f"/proc/self/fdinfo/{fd}"
-    with open(os.open(name, os.O_RDONLY, dir_fd=proc_fd), encoding="ascii") as file:
+    with open(os.open(name, os.O_RDONLY, dir_fd=proc_fd), encoding="utf-8") as file:
         for line in file:
             if line.startswith("mnt_id:"):
                 return int(line[7:])

@@ -12,7 +12,6 @@ from itertools import zip_longest
 from extension_runtime.layers.lookup import Node, Source, root_of
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

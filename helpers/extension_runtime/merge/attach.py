@@ -17,7 +17,6 @@ from extension_runtime.paths import Paths
 from extension_runtime.steps import Step
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -39,7 +38,7 @@ class Attach(Step):
         """Keep what is attached for `names`, and the records of it, as they are."""
         for name in names:
             try:
-                with open(f"{self._paths.attached}/{name}.json", encoding="ascii") as file:
+                with open(f"{self._paths.attached}/{name}.json", encoding="utf-8") as file:
                     self._records[name] = file.read()
             except FileNotFoundError:
                 self._records[name] = None

@@ -15,7 +15,6 @@ from extension_runtime.react import prepare as react
 from extension_runtime.react.wish import Change
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 

@@ -10,11 +10,10 @@ from extension_manifests.errors import ExtensionError
 from extension_runtime.kernel import mountinfo
 from extension_runtime.merge import choose
 from extension_runtime.merge.choose import Choice
-from extension_runtime.overlay import build as overlays
 from extension_runtime.overlay import stack
+from extension_runtime.overlay.build import MAX_LOWERS
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -48,8 +47,8 @@ def _unstackable(paths: Paths, hierarchy: Hierarchy, choices: Sequence[Choice]) 
             continue
         if twin != choice.name:
             return choice, f"its image is that of {twin}, too; an image can be stacked once"
-        if number > overlays.MAX_LOWERS:
-            most = f"already {overlays.MAX_LOWERS} layers on {hierarchy.target}, which is all that an overlay takes"
+        if number > MAX_LOWERS:
+            most = f"already {MAX_LOWERS} layers on {hierarchy.target}, which is all that an overlay takes"
             return choice, f"there are {most}"
     # Tried as a whole, since that costs one overlay; only when it fails, which one it is is searched for by halves.
     fits, fails = sum(choice.source != choose.NEW for choice in layers), len(layers)

@@ -18,7 +18,7 @@ from extension_runtime.merge.mountunits import MountUnits, stop
 from extension_runtime.merge.state import Stale
 from extension_runtime.namespaces.steps import SpreadBack, SpreadOut
 from extension_runtime.overlay import top
-from extension_runtime.pid1 import journal
+from extension_runtime.pid1 import commands, journal
 from extension_runtime.pid1.systemctl import Systemd
 from extension_runtime.react.steps import Bring, Stop, settle_sec
 from extension_runtime.stale import swaps
@@ -89,6 +89,7 @@ class Live:
             yield Step("stop", "stop the units that go")
             return
         journal.load()
+        commands.load()
         self._gone = _replaced(stage.hierarchy for stage in stages)
         bases = {name: hierarchy.base for name, hierarchy in outlook.hierarchies.items()}
         self._reaction = change.prepare(order, outlook.plan, outlook.state.now, goal.new.now, bases, self._log)

@@ -11,7 +11,6 @@ from extension_runtime import log
 from extension_runtime.pid1.notify import notify
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from extension_runtime.steps import Step
 

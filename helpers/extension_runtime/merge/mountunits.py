@@ -6,7 +6,6 @@ from __future__ import annotations
 from extension_manifests.escape import mount_unit
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from extension_runtime.pid1.systemctl import Systemd
 
 STOP_TIMEOUT = 90.0  # seconds
-
-
 PROPERTIES = (
     "LoadState", "ActiveState", "ConditionResult", "ConditionTimestampMonotonic", "Result", "WantedBy", "RequiredBy",
 )  # fmt: skip
@@ -35,6 +32,11 @@ def stop(systemd: Systemd, names: Sequence[str]) -> None:
     units = [mount_unit(name) for name in names]
     systemd.bring("stop", units, timeout=STOP_TIMEOUT)
     systemd.reset_failed(units)
+
+
+def unloaded(name: str) -> str:
+    """What is said of an extension whose mount unit PID 1 has not read."""
+    return f"PID 1 does not know its unit {mount_unit(name)} yet; run systemctl daemon-reload"
 
 
 def unmet(manifest: Manifest, properties: Mapping[str, str], failed: Sequence[str] = ()) -> str:
@@ -81,7 +83,7 @@ class MountUnits:
         """Why PID 1 has not even tried to attach it, or "" when it has."""
         found = self._by_name[manifest.name]
         if not self.loaded(manifest.name):
-            return "its unit is not loaded; run 'systemctl daemon-reload'"
+            return unloaded(manifest.name)
         if self.active(manifest.name) or found.get("ActiveState") == "failed":
             return ""
         held_back = unmet(manifest, found)

@@ -7,7 +7,7 @@ from extension_manifests import load
 from extension_manifests.classes import HIERARCHIES
 
 from extension_runtime.kernel import mountinfo
-from extension_runtime.overlay import hierarchy
+from extension_runtime.overlay.hierarchy import find
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,4 +59,4 @@ class Outlook:
 def look(paths: Paths, state: State) -> Outlook:
     """The outlook on a root whose state is `state`.  Raises ExtensionError."""
     pinned = {mount.path for mount in mountinfo.read().below(paths.layers)}
-    return Outlook(paths, state, load.load(paths.root), hierarchy.find(paths), pinned)
+    return Outlook(paths, state, load.load(paths.root), find(paths), pinned)

@@ -1,5 +1,5 @@
 #  SPDX-License-Identifier: MIT
-"""Decides what a verb does: from the outlook to a goal, as steps that are made one after the other while they are run.
+"""What a verb does: from the outlook to a goal, as steps that are made one after the other while they are run.
 
 What an image is shows only when it is attached, so the goal is not known before those steps are done; a dry run walks
 the same steps without doing them, and takes every image for good.

@@ -13,7 +13,6 @@ from extension_runtime.overlay.hierarchy import Hierarchy
 from extension_runtime.paths import Paths
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -50,7 +49,7 @@ def take_off(path: str) -> None:
     """Take off all that is mounted at `path`, each with what is mounted on it."""
     while mountinfo.is_mount_point(path):
         # Not one by one: what is mounted on a copy of a submount would be taken from the submount itself, too.
-        exchange.detach(path)
+        exchange.unmount_top(path)
 
 
 def remove_layers(paths: Paths, used: set[str]) -> None:
@@ -88,7 +87,7 @@ def dismantle(paths: Paths, found: Mapping[str, Hierarchy]) -> None:
             added = submounts.added_submounts(hierarchy.target, len(hierarchy.found))
             try:
                 for _mount in (*hierarchy.found, "anchor"):
-                    exchange.detach(hierarchy.target)
+                    exchange.unmount_top(hierarchy.target)
                 for path, tree in added:
                     syscalls.move_mount(tree, path)
             finally:

@@ -5,11 +5,6 @@ from __future__ import annotations
 
 from extension_manifests.errors import ExtensionError
 
-TYPE_CHECKING = False
-
-if TYPE_CHECKING:
-    pass
-
 
 class TransactionError(ExtensionError):
     """The verb failed; what was merged before still is."""

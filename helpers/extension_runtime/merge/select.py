@@ -1,5 +1,5 @@
 #  SPDX-License-Identifier: MIT
-"""Which layers a transaction stacks: stack.py decides, from what is attached, was merged before and can be stacked."""
+"""Which layers a transaction stacks, by each way: as attached, foreseen, none, or those of an earlier merge."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from extension_runtime.merge.choose import Choice
 from extension_runtime.merge.state import Standing
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any

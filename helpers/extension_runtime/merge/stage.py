@@ -14,11 +14,6 @@ from extension_runtime.overlay.stack import build
 from extension_runtime.paths import Paths
 from extension_runtime.steps import Step
 
-TYPE_CHECKING = False
-
-if TYPE_CHECKING:
-    pass
-
 
 class Stage(Step):
     """Builds the new top of one hierarchy, with what is mounted below it, where nobody sees it."""

@@ -299,7 +299,7 @@ class State(_Record):
 
     @staticmethod
     def of(data: object) -> State:
-        """The record of JSON data of this format or the one before.  Raises FormatError."""
+        """The record of JSON data of this format, or one that UPGRADES leads here from.  Raises FormatError."""
         found = _object(data)
         number = _number(found, "format")
         while number != FORMAT:

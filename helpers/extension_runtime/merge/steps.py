@@ -1,5 +1,5 @@
 #  SPDX-License-Identifier: MIT
-"""The steps that change what is mounted over the hierarchies; spreading.py has those for services' namespaces."""
+"""The steps before and behind the swap: a private place to work in, pins, bases, marks and the state."""
 
 from __future__ import annotations
 
@@ -82,6 +82,7 @@ class Base(Step):
             base.clone_base(self._hierarchy.target, self._hierarchy.base)
         except BaseException:
             base.forget_base(self._hierarchy.base)
+            os.rmdir(self._hierarchy.base)
             raise
 
     def undo(self) -> None:

@@ -8,11 +8,10 @@ import os
 from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.merge.stage import Stage
 from extension_runtime.overlay import exchange
-from extension_runtime.overlay import top as overlay
+from extension_runtime.overlay.top import find_tops
 from extension_runtime.steps import Step
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -54,14 +53,14 @@ class Swap(Step):
         table = mountinfo.read()
         visible = mountinfo.visible(hierarchy.target)
         base = hierarchy.base_mount(table)
-        tops = (base and overlay.tops(table, visible, hierarchy.target, base, own=True)) or []
+        tops = (base and find_tops(table, visible, hierarchy.target, base, own=True)) or []
         if not tops:
             syscalls.move_mount(self._old, hierarchy.target)
             return
         if visible == old:
             if len(tops) == 1:
                 return
-            exchange.detach(hierarchy.target)
+            exchange.unmount_top(hierarchy.target)
         exchange.exchange(self._old, hierarchy.target, self._log)
 
     def undo(self) -> None:
@@ -70,9 +69,9 @@ class Swap(Step):
             exchange.exchange(self._old, hierarchy.target, self._log)
             self.close()
             return
-        exchange.detach(hierarchy.target)
+        exchange.unmount_top(hierarchy.target)
         if hierarchy.found is None:
-            exchange.detach(hierarchy.target)
+            exchange.unmount_top(hierarchy.target)
 
     def close(self) -> None:
         """Let go of the old top."""

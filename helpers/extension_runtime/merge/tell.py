@@ -7,7 +7,6 @@ from extension_runtime import log
 from extension_runtime.pid1 import journal
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -9,7 +9,6 @@ from extension_runtime.merge.choose import NONE, Choice
 from extension_runtime.merge.state import Spec
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

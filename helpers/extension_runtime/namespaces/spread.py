@@ -2,7 +2,7 @@
 """Brings the mount namespaces of services to what the machine's own shows, one by one, keeping each one's flags.
 
 Propagation would do it in one step, and would put a writable tree over what ProtectSystem=, ReadOnlyPaths= and the
-like have masked.  So the anchors of overlay.py stop propagation, and each namespace gets a copy of the new top that
+like have masked.  So the anchors of overlay/exchange.py stop it, and each namespace gets a copy of the new top that
 has the flags of the old one, and what is mounted below it, before it is seen.  Between the machine's own swap and
 this, a service sees the old content, never a wrong right.  Where a right cannot be kept, the old content stays.
 """
@@ -18,7 +18,7 @@ from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.namespaces import masks
 from extension_runtime.namespaces.find import Namespaces
 from extension_runtime.overlay import exchange
-from extension_runtime.overlay import top as overlay
+from extension_runtime.overlay.top import find_tops, flag_bits, generation_of, is_base, marked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _exchange(tree: int, target: str, old: mountinfo.Mount) -> None:
     # The anchor of a service is shared, so the new top was copied into the namespaces that the service has made.  If
     # it kept those copies as peers, the old top would be taken off there as well, with the masks that it has there.
     syscalls.mount_setattr(tree, propagation=syscalls.MS_SLAVE)
-    exchange.detach(target)
+    exchange.unmount_top(target)
     syscalls.mount_setattr(tree, propagation=_propagation(old))
 
 
@@ -97,13 +97,15 @@ class Spreader:
         """Take off the copies that propagation made while anchors were put in place, and remove the `note`.
 
         They hide what a service's sandbox has masked; that service keeps what it had, and is a stale view.  Only in
-        namespaces that the note has (see mountns.note_complete): in others, masks may have been put on the copy.
+        namespaces that the note has (see find.note_complete): in others, masks may have been put on the copy.
         """
         try:
             with open(note, encoding="utf-8") as file:
                 complete = set(jsontext.loads(file.read()))
         except FileNotFoundError:
             return  # no anchor is new
+        except ValueError:
+            complete = set()  # of none it is known that it was complete
         for number, fd, _processes in self._all.each():
             try:
                 if number not in complete:
@@ -122,10 +124,10 @@ class Spreader:
         while True:
             table = mountinfo.read(self._all.proc)
             stack = table.stack(mountinfo.visible(target, self._all.proc))
-            copies = [m for m in stack[-2:] if m.path == target and overlay.is_base(m, base) and overlay.marked(m)]
+            copies = [m for m in stack[-2:] if m.path == target and is_base(m, base) and marked(m)]
             if not copies:
                 return
-            exchange.detach(target)
+            exchange.unmount_top(target)
 
     def spread(self) -> Spread:
         """Bring every namespace to the machine's own tops; runs until a whole pass finds none left behind."""
@@ -185,9 +187,9 @@ class Spreader:
             return False
         found: dict[str, set[int | None]] = {hierarchy: set() for hierarchy in self._generation}
         for mount in mountinfo.Table(text).mounts.values():
-            hierarchy = mount.source.split(":")[1] if overlay.generation_of(mount) is not None else ""
+            hierarchy = mount.source.split(":")[1] if generation_of(mount) is not None else ""
             if hierarchy in found:
-                found[hierarchy].add(overlay.generation_of(mount))
+                found[hierarchy].add(generation_of(mount))
         return all(found[hierarchy] == ({g} if g else set()) for hierarchy, g in self._generation.items())
 
     def _prepare_stage(self) -> None:
@@ -197,7 +199,7 @@ class Spreader:
         try:
             for hierarchy, (target, _base) in self._targets.items():
                 top = table.mounts.get(mountinfo.visible(target))
-                self._generation[hierarchy] = None if top is None else overlay.generation_of(top)
+                self._generation[hierarchy] = None if top is None else generation_of(top)
                 clones[hierarchy] = syscalls.open_tree(target)
                 # A slave, so that what is mounted below the hierarchy later still arrives; a peer would also send.
                 syscalls.mount_setattr(clones[hierarchy], propagation=syscalls.MS_SLAVE)
@@ -235,10 +237,10 @@ class Spreader:
                 continue
             if visible not in table.mounts:
                 continue  # nothing is mounted there
-            if any(overlay.marked(m) and overlay.is_base(m, base) for m in table.stack(visible)):
+            if any(marked(m) and is_base(m, base) for m in table.stack(visible)):
                 continue  # it was there before the anchor, and what its sandbox has mounted lies over the copy
-            tops = overlay.tops(table, visible, target, base, own=False)
-            if tops and overlay.generation_of(tops[-1]) != self._generation[hierarchy]:
+            tops = find_tops(table, visible, target, base, own=False)
+            if tops and generation_of(tops[-1]) != self._generation[hierarchy]:
                 todo[hierarchy] = tops
         self._drop_private(table)
         problem: OSError | None = None
@@ -259,7 +261,7 @@ class Spreader:
             return
         mount = table.mounts.get(mountinfo.visible(run, self._all.proc))
         if mount is not None and (mount.path, mount.dev, mount.root) == (run, self._run.dev, self._run.root):
-            exchange.detach(run)
+            exchange.unmount_top(run)
 
     def _replace(
         self,
@@ -280,7 +282,7 @@ class Spreader:
             if below and masks.shape(self._table(), target) != masks.shape(table, target):
                 raise OSError(errno.ESTALE, f"{target}: what is mounted there changes all the time")
             if len(tops) > 1 and masks.same_rights(table, target, tops[-2], top):
-                exchange.detach(target)  # a spread that was killed has left two
+                exchange.unmount_top(target)  # a spread that was killed has left two
             _exchange(tree, target, top)
         finally:
             syscalls.setns(fd)
@@ -293,7 +295,7 @@ class Spreader:
         top = syscalls.open_tree("", dir_fd=self._new[hierarchy])
         try:
             # The flags of the old top are this service's own: the machine's read-only modes are in the superblock.
-            syscalls.mount_setattr(top, attr_set=overlay.flag_bits(old.flags), propagation=_propagation(old))
+            syscalls.mount_setattr(top, attr_set=flag_bits(old.flags), propagation=_propagation(old))
             if not below:
                 return os.dup(top)
             place = f"{self._place}/{hierarchy}.tree"
@@ -302,6 +304,6 @@ class Spreader:
                 masks.place(below, self._targets[hierarchy][0], top, self._new)
                 return syscalls.open_tree(place, syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
             finally:
-                exchange.detach(place)
+                exchange.unmount_top(place)
         finally:
             os.close(top)

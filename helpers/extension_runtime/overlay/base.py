@@ -7,11 +7,6 @@ import os
 
 from extension_runtime.kernel import mountinfo, syscalls
 
-TYPE_CHECKING = False
-
-if TYPE_CHECKING:
-    pass
-
 
 def clone_base(target: str, place: str) -> None:
     """Bind the hierarchy at `target`, as it is now and without what is mounted below it, at `place`, privately.

@@ -10,7 +10,6 @@ from extension_runtime.kernel import syscalls
 from extension_runtime.kernel.syscalls import MNT_DETACH
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -1,5 +1,5 @@
 #  SPDX-License-Identifier: MIT
-"""Puts tops in place: stage, attach, exchange, detach.  Rules measured on kernels 6.1 to 6.18."""
+"""Puts tops in place: stage, attach, exchange, unmount_top.  Rules measured on kernels 6.1 to 6.18."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from extension_runtime.overlay.submounts import carry_submounts
 from extension_runtime.overlay.top import MARK, generation_of
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -35,7 +34,7 @@ def stage_anchor(base: str, place: str) -> int:
 def attach_anchor(anchor: int, top: int, target: str) -> None:
     """Put the staged tree of `anchor` and `top` over `target` in one step.
 
-    It propagates into service namespaces.  The copies there are read-only and marked (see namespaces.drop_copies).
+    It propagates into service namespaces.  The copies there are read-only and marked (see Spreader.drop_copies).
     """
     syscalls.mount_setattr(top, attr_set=syscalls.MOUNT_ATTR_RDONLY)
     syscalls.move_mount(anchor, target)
@@ -44,11 +43,11 @@ def attach_anchor(anchor: int, top: int, target: str) -> None:
         syscalls.mount_setattr(anchor, attr_clear=MARK, propagation=syscalls.MS_PRIVATE)
     except BaseException:
         for _mount in ("top", "anchor"):
-            detach(target)
+            unmount_top(target)
         raise
 
 
-def detach(target: str) -> None:
+def unmount_top(target: str) -> None:
     """Take the top mount at `target` off, with what is mounted on it; nothing of that propagates."""
     top = syscalls.open_tree(target, 0)
     try:
@@ -69,7 +68,7 @@ def collapse(found: list[mountinfo.Mount], target: str, keep: int | None = None)
     copy = copy_top(target) if (generation_of(found[-1]) or 0) == keep else -1
     try:
         while len(found) > 1:
-            detach(target)
+            unmount_top(target)
             found.pop()
         if copy >= 0:
             # What is beneath cannot be taken out; so it is shown, for as long as it takes to put this one beneath it.
@@ -97,14 +96,14 @@ def exchange(tree: int, target: str, log: Callable[[str], None]) -> None:
             raise
         _exchange_with_gap(tree, target, log)
         return
-    detach(target)
+    unmount_top(target)
 
 
 def _exchange_with_gap(tree: int, target: str, log: Callable[[str], None]) -> None:
     import time
 
     begin = time.perf_counter()
-    detach(target)
+    unmount_top(target)
     syscalls.move_mount(tree, target)
     gap = (time.perf_counter() - begin) * 1e6
     log(f"{target}: replaced with a gap of {gap:.0f} us, because this kernel cannot mount beneath (before 6.5)")

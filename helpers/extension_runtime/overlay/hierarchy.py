@@ -9,14 +9,8 @@ import os
 from extension_manifests.classes import HIERARCHIES
 
 from extension_runtime.kernel import chase, mountinfo
-from extension_runtime.overlay import top as overlay
-from extension_runtime.overlay.top import OverlayError
+from extension_runtime.overlay.top import OverlayError, find_tops, generation_of, is_base
 from extension_runtime.paths import Paths
-
-TYPE_CHECKING = False
-
-if TYPE_CHECKING:
-    pass
 
 
 class Hierarchy:
@@ -55,11 +49,11 @@ class Hierarchy:
         base = self.base_mount(table)
         if base is None:
             self.found = None
-            if mount.path == self.target and overlay.generation_of(mount) is not None:
+            if mount.path == self.target and generation_of(mount) is not None:
                 raise OverlayError(f"{self.base}: is gone, but {self.target} is still merged; reboot to repair this")
             return
-        self.found = overlay.tops(table, top, self.target, base, own=True)
-        if self.found is None and mount.path == self.target and not overlay.is_base(mount, base):
+        self.found = find_tops(table, top, self.target, base, own=True)
+        if self.found is None and mount.path == self.target and not is_base(mount, base):
             raise OverlayError(
                 f"{self.target}: {mount.source or mount.fstype} is mounted over the extensions; unmount it first"
             )
@@ -67,7 +61,7 @@ class Hierarchy:
     @property
     def generation(self) -> int:
         """The generation of the visible overlay, 0 without one."""
-        return (overlay.generation_of(self.found[-1]) or 0) if self.found else 0
+        return (generation_of(self.found[-1]) or 0) if self.found else 0
 
 
 def find(paths: Paths) -> dict[str, Hierarchy]:

@@ -9,13 +9,11 @@ import os
 from extension_runtime.files import folder
 from extension_runtime.kernel import syscalls
 from extension_runtime.overlay import build as overlays
-from extension_runtime.overlay import top as overlay
 from extension_runtime.overlay.hierarchy import Hierarchy
-from extension_runtime.overlay.top import OverlayError
+from extension_runtime.overlay.top import OverlayError, source
 from extension_runtime.paths import Paths
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -35,7 +33,7 @@ def build(
             below,
             upper=above,
             work=work,
-            name=overlay.source(hierarchy.name, generation),
+            name=source(hierarchy.name, generation),
             attributes=attributes,
             scratch=paths.staging,
         )

@@ -8,11 +8,6 @@ import os
 from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.overlay.top import OverlayError
 
-TYPE_CHECKING = False
-
-if TYPE_CHECKING:
-    pass
-
 
 def carry_submounts(target: str, place: str) -> list[str]:
     """Bind what is mounted below the visible mount at `target` to the same paths below `place`; return those paths.

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+
 from extension_manifests.errors import ExtensionError
 
 
@@ -21,6 +24,12 @@ class Completed:
         self.stderr = stderr
 
 
+def load() -> None:
+    """Import what the functions here need, before a swap of the /usr that it is in."""
+    importlib.import_module("subprocess")
+    importlib.import_module("shlex")
+
+
 def quote(argv: list[str]) -> str:
     """The command as a person would type it."""
     import shlex
@@ -34,7 +43,6 @@ def run(argv: list[str], *, check: bool = True, input: str | None = None, timeou
     Raises CommandError when it cannot be started, when the time is up, and, with `check`, when it fails.
     """
     # Imported here: most merges run no command, and it costs more than the rest of them.
-    import os
     import subprocess
 
     environment = dict(os.environ, LC_ALL="C.UTF-8", SYSTEMD_PAGER="", SYSTEMD_COLORS="0")

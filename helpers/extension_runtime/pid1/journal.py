@@ -43,10 +43,13 @@ def _reach_distribution() -> None:
 
 
 def load() -> None:
-    """Import what `send` needs, before a swap of the /usr that it is in."""
+    """Import what `send` needs, before a swap of the /usr that it is in.
+
+    The C part alone: systemd.journal imports logging and, when it sends, what reads source files.
+    """
     _reach_distribution()
     try:
-        importlib.import_module("systemd.journal")
+        importlib.import_module("systemd._journal")
     except ImportError:
         return
 
@@ -57,13 +60,14 @@ def send(text: str, message: str = "", priority: int = log.INFO, **fields: objec
     Fields by convention: EXTENSION=, GENERATION= (a number), UNIT= (the unit spoken of), ACTION=, REASON=, VERB=.
     Empty ones are left out.  Never raises: what cannot be told must not fail what was done.
     """
-    given = {key: str(value) for key, value in fields.items() if value not in ("", None)}
+    given = {"MESSAGE": text, "PRIORITY": str(priority), "SYSLOG_IDENTIFIER": "extensionctl"}
     if message:
         given["MESSAGE_ID"] = MESSAGES[message]
+    given.update({key: str(value) for key, value in fields.items() if value not in ("", None)})
     try:
         load()
-        from systemd import journal
+        from systemd import _journal
 
-        journal.send(text, PRIORITY=str(priority), SYSLOG_IDENTIFIER="extensionctl", **given)
+        _journal.sendv(*(f"{key}={value}".encode(errors="backslashreplace") for key, value in given.items()))
     except (ImportError, OSError):
         log.line(text, priority)

@@ -5,11 +5,6 @@ from __future__ import annotations
 
 import os
 
-TYPE_CHECKING = False
-
-if TYPE_CHECKING:
-    pass
-
 
 def notify(text: str) -> None:
     """Tell PID 1 what is going on (sd_notify(3)); outside of a unit nobody listens."""

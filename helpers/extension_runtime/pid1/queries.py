@@ -79,6 +79,12 @@ def run_unit(verb: str, unit: str) -> commands.Completed:
     return commands.run(["systemctl", "--no-ask-password", verb, "--", unit], check=False, timeout=NO_LIMIT)
 
 
+def run_transient(argv: list[str]) -> commands.Completed:
+    """Run a command in a service of its own and wait for its end."""
+    options = ["--quiet", "--wait", "--pipe", "--collect", "--no-ask-password"]
+    return commands.run(["systemd-run", *options, "--", *argv], check=False, timeout=NO_LIMIT)
+
+
 def log_of(invocation: str, since: float) -> list[str]:
     """What the processes of one invocation (its ID) of a unit logged from `since` on; [] where there is no journal.
 

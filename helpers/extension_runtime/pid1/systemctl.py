@@ -105,7 +105,7 @@ class Systemd:
     def log(self, invocation: str, lines: int = 5) -> list[str]:
         """The last lines that the processes of a unit's invocation logged, else those that PID 1 logged about it.
 
-        None when they cannot be read.
+        Empty when they cannot be read.
         """
         for field in ("_SYSTEMD_INVOCATION_ID", "INVOCATION_ID") if invocation else ():
             argv = ["journalctl", "--no-pager", "--output=cat", f"--lines={lines}", f"{field}={invocation}"]

@@ -1,67 +1,69 @@
 #  SPDX-License-Identifier: MIT
-"""Reads NAME.action files: what a changed path triggers.
-
-Searched, masked and extended by drop-ins as manifests are.  Keys:
-
-[Trigger] Path=   globs of absolute merged paths; "*" and "?" stop at a slash, "**" does not; a path that ends in "/"
-                  means everything below it.  Repeated keys and words add.
-          On=     merge refresh unmerge, any of them (default all); a rollback counts as a refresh.
-          Boot=   whether the merge at boot triggers it, too (default no: the boot's own units do most of it).
-          ConditionPathExists=        all must exist, or nothing is done and nothing said (a tool that is not there)
-          ConditionPathIsReadWrite=   all must be writable, or it is left out and that is said
-[Action]  DaemonReload=  PID 1 reads its units again
-          Start= Restart= Reload=     units; those that do not run are neither restarted nor reloaded
-          Exec=   a command: an absolute path and arguments, quoted as in systemd.service(5), with no shell, no
-                  specifiers and no variables.  The matched paths are its standard input, one on each line.
-          Append= existing: the matched paths that exist are appended to the arguments (none: no run); none (default)
-          Order=  a number (default 50): lower ones run first, of equal ones by name.
-"""
+"""Reads NAME.action files: what a changed path triggers.  They are searched and masked as manifests are."""
 
 from __future__ import annotations
 
 from extension_manifests import search
 from extension_manifests.errors import Diagnostic, ManifestError
+from extension_manifests.keys import Key, gather
 from extension_manifests.names import is_unit
 from extension_manifests.unitfile import Entry, parse
 from extension_manifests.values import boolean
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SUFFIX = ".action"
 VERBS = ("merge", "refresh", "unmerge")
-LISTS = {
-    ("Trigger", "Path"): "paths",
-    ("Trigger", "On"): "on",
-    ("Trigger", "ConditionPathExists"): "exists",
-    ("Trigger", "ConditionPathIsReadWrite"): "writable",
-    ("Action", "Start"): "start",
-    ("Action", "Restart"): "restart",
-    ("Action", "Reload"): "reload",
-}
-SINGLE = ("Boot", "DaemonReload", "Exec", "Append", "Order")
+# fmt: off
+KEYS = (
+    Key("Trigger", "Path", "path*", "", "paths",
+        'Globs of absolute merged paths; "*" and "?" stop at a slash, "**" does not, "/" at the end: all below it.'),
+    Key("Trigger", "On", "verb*", " ".join(VERBS), "on", "Which verbs trigger it; a rollback counts as a refresh."),
+    Key("Trigger", "Boot", "flag", "no", "boot",
+        "Whether the merge at boot triggers it, too: the boot's own units do most of it."),
+    Key("Trigger", "ConditionPathExists", "path*", "", "exists", "All must exist, or nothing is done and said."),
+    Key("Trigger", "ConditionPathIsReadWrite", "path*", "", "writable",
+        "All must be writable, or it is left out and that is said."),
+    Key("Action", "DaemonReload", "flag", "no", "daemon_reload", "Whether PID 1 reads its units again."),
+    Key("Action", "Start", "unit*", "", "start", "Units to start."),
+    Key("Action", "Restart", "unit*", "", "restart", "Units to restart, if they run."),
+    Key("Action", "Reload", "unit*", "", "reload", "Units to reload, if they run."),
+    Key("Action", "Exec", "command", "", "exec",
+        "A command, quoted as in systemd.service(5); no shell, no specifiers. It reads the paths, one on each line."),
+    Key("Action", "Append", "append", "none", "append",
+        "existing: the matched paths that exist are appended to the arguments (none: no run); or none."),
+    Key("Action", "Order", "number", "50", "order", "Lower ones run first, of equal ones by name."),
+)
+# fmt: on
+TABLE = {(key.section, key.name): key for key in KEYS}
 
 
 class Action:
-    """One action.  Attributes are the keys of the file; `exec` is the argument list, empty for none."""
+    """One action.  Attributes are those of KEYS; `exec` is the argument list, empty for none."""
 
-    __slots__ = (
-        "append", "boot", "daemon_reload", "exec", "exists", "name", "on", "order", "path", "paths", "reload",
-        "restart", "start", "writable",
-    )  # fmt: skip
+    __slots__ = ("name", "path", *(key.attribute for key in KEYS))
+
+    if TYPE_CHECKING:
+        paths: tuple[str, ...]
+        on: tuple[str, ...]
+        boot: bool
+        exists: tuple[str, ...]
+        writable: tuple[str, ...]
+        daemon_reload: bool
+        start: tuple[str, ...]
+        restart: tuple[str, ...]
+        reload: tuple[str, ...]
+        exec: tuple[str, ...]
+        append: bool
+        order: int
 
     def __init__(self, name: str, path: str) -> None:
         self.name = name
         self.path = path
-        self.paths: tuple[str, ...] = ()
-        self.on: tuple[str, ...] = VERBS
-        self.boot = False
-        self.exists: tuple[str, ...] = ()
-        self.writable: tuple[str, ...] = ()
-        self.daemon_reload = False
-        self.start: tuple[str, ...] = ()
-        self.restart: tuple[str, ...] = ()
-        self.reload: tuple[str, ...] = ()
-        self.exec: tuple[str, ...] = ()
-        self.append = False
-        self.order = 50
+        for key in KEYS:
+            setattr(self, key.attribute, _default(key))
 
     def __repr__(self) -> str:
         return f"Action({self.name})"
@@ -83,20 +85,20 @@ def load(root: str) -> tuple[list[Action], list[Diagnostic]]:
 
 
 def build(name: str, path: str, entries: list[Entry], warnings: list[Diagnostic]) -> Action:
-    """The Action of `entries`.  Raises ManifestError for the first wrong value; unknown keys go to `warnings`."""
+    """The Action of `entries`.  Raises ManifestError for the first wrong value; unknown keys go to `warnings`.
+
+    As in manifests, a value that is reset or, in a key with one value, repeated later is not looked at.
+    """
     action = Action(name, path)
-    for entry in entries:
-        attribute = LISTS.get((entry.section, entry.key))
-        if attribute is not None:
-            before = getattr(action, attribute) if attribute != "on" or action.on is not VERBS else ()
-            words = tuple(_checked(word, attribute, entry) for word in entry.value.split())
-            setattr(action, attribute, (*before, *words) if words else ())
-        elif entry.section == ("Trigger" if entry.key == "Boot" else "Action") and entry.key in SINGLE:
-            _set(action, entry)
-        elif not (entry.section.startswith("X-") or entry.key.startswith("X-")):
+    gathered, strange = gather(entries, TABLE)
+    for entry in strange:
+        if not (entry.section.startswith("X-") or entry.key.startswith("X-")):
             message = f"[{entry.section}] {entry.key}= is not known and ignored; see ACTIONS in extension(5)"
             warnings.append(Diagnostic(entry.path, entry.line, message, "warning"))
-    action.on = action.on or VERBS
+    for place, numbered in gathered.items():
+        key, given = TABLE[place], [entry for _, entry in numbered]
+        if given:
+            setattr(action, key.attribute, _value(key, given))
     if not action.paths:
         raise ManifestError(path, 0, "nothing triggers it; write Path= with absolute paths into [Trigger]")
     if not (action.exec or action.start or action.restart or action.reload or action.daemon_reload):
@@ -104,52 +106,85 @@ def build(name: str, path: str, entries: list[Entry], warnings: list[Diagnostic]
     return action
 
 
-def _checked(word: str, attribute: str, entry: Entry) -> str:
-    if attribute == "on" and word not in VERBS:
-        raise entry.error(f'On= has "{word}"; write merge, refresh or unmerge')
-    if attribute in ("paths", "exists", "writable") and not word.startswith("/"):
-        raise entry.error(f'{entry.key}= has "{word}"; write an absolute path')
-    if attribute in ("start", "restart", "reload") and not is_unit(word):
-        raise entry.error(f'{entry.key}= has "{word}"; write the name of a unit, as foo.service')
-    return word
+def _default(key: Key) -> object:
+    if key.kind.endswith("*"):
+        return tuple(key.default.split())
+    return CONVERTERS[key.kind](key.default) if key.default else ()
 
 
-def _set(action: Action, entry: Entry) -> None:
-    value = entry.value
-    if entry.key == "Exec":
-        action.exec = split(entry)
-    elif entry.key == "Order":
-        if value and not value.lstrip("-").isdigit():
-            raise entry.error(f'Order= is "{value}"; write a whole number')
-        action.order = int(value or 50)
-    elif entry.key == "Append":
-        if value not in ("", "none", "existing"):
-            raise entry.error(f'Append= is "{value}"; write existing or none')
-        action.append = value == "existing"
-    else:
-        try:
-            flag = boolean(value) if value else False
-        except ValueError:
-            raise entry.error(f'{entry.key}= is "{value}"; write yes or no') from None
-        if entry.key == "Boot":
-            action.boot = flag
-        else:
-            action.daemon_reload = flag
+def _value(key: Key, given: list[Entry]) -> object:
+    """What the entries of one key come to.  Raises ManifestError."""
+    if key.kind.endswith("*"):
+        return tuple(_converted(entry, key.kind[:-1], word) for entry in given for word in entry.value.split())
+    return _converted(given[-1], key.kind, given[-1].value)
 
 
-def split(entry: Entry) -> tuple[str, ...]:
-    """The words of Exec=, quotes taken off.  Raises ManifestError."""
-    if not entry.value:
-        return ()
+def _converted(entry: Entry, kind: str, text: str) -> object:
+    try:
+        return CONVERTERS[kind](text)
+    except ValueError as error:
+        raise entry.error(f"{entry.key}= {error}") from None
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/"):
+        raise ValueError(f'has "{text}"; write an absolute path')
+    return text
+
+
+def _verb(text: str) -> str:
+    if text not in VERBS:
+        raise ValueError(f'has "{text}"; write merge, refresh or unmerge')
+    return text
+
+
+def _unit(text: str) -> str:
+    if not is_unit(text):
+        raise ValueError(f'has "{text}"; write the name of a unit, as foo.service')
+    return text
+
+
+def _flag(text: str) -> bool:
+    try:
+        return boolean(text)
+    except ValueError:
+        raise ValueError(f'is "{text}"; write yes or no') from None
+
+
+def _append(text: str) -> bool:
+    if text not in ("none", "existing"):
+        raise ValueError(f'is "{text}"; write existing or none')
+    return text == "existing"
+
+
+def _number(text: str) -> int:
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal()):
+        raise ValueError(f'is "{text}"; write a whole number')
+    return int(text)
+
+
+def _command(text: str) -> tuple[str, ...]:
     import shlex
 
     try:
-        words = tuple(shlex.split(entry.value))
+        words = tuple(shlex.split(text))
     except ValueError:
-        raise entry.error("Exec= has a quote that does not end; close it") from None
-    if not words[0].startswith("/"):
-        raise entry.error(f'Exec= starts with "{words[0]}"; write the absolute path of the program')
+        raise ValueError("has a quote that does not end; close it") from None
+    if not words or not words[0].startswith("/"):
+        raise ValueError(f'starts with "{words[0] if words else ""}"; write the absolute path of the program')
     return words
+
+
+CONVERTERS: dict[str, Callable[[str], object]] = {
+    "path": _path,
+    "verb": _verb,
+    "unit": _unit,
+    "flag": _flag,
+    "append": _append,
+    "number": _number,
+    "command": _command,
+}
 
 
 def pattern(glob: str) -> str:

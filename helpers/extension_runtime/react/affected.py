@@ -6,8 +6,6 @@ Reads unit files through views and what PID 1 said from a record; asks and chang
 
 from __future__ import annotations
 
-import os
-
 from extension_manifests.names import is_unit
 
 from extension_runtime.layers.compare import Changed
@@ -17,7 +15,6 @@ from extension_runtime.react.unitfiles import LINKS, MERGED, USER, dropin_folder
 from extension_runtime.react.wish import RELOAD, RESTART, START, STOP, Machine, Wish
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -25,11 +22,7 @@ if TYPE_CHECKING:
 
 
 ON_CHANGE = "X-Extensions-OnChange"  # restart, reload or none, in a unit's [Unit] section
-
-
 WATCH = "X-Extensions-Watch"  # paths; what changes at or below them restarts the unit
-
-
 RELOADING = (
     *MERGED,
     "/etc/systemd/system-generators",
@@ -162,7 +155,7 @@ class _Decision:
             before, after = self.old.dropins(unit), self.new.dropins(unit)
             # Another file of its name, with precedence, would make it count for nothing.
             if before != after or change.path in after:
-                self.altered(unit, f"its drop-in {os.path.basename(change.path)} {_did(change.kind)}", change)
+                self.altered(unit, f"its drop-in {change.path.rpartition('/')[2]} {_did(change.kind)}", change)
 
     def altered(self, unit: str, why: str, change: Changed) -> None:
         """`unit` is not what runs any more."""
@@ -207,7 +200,7 @@ class _Decision:
         for path in (*program_paths(properties), *argument_paths(properties)):
             if self.vanished(path):
                 continue  # a restart without it cannot be any better
-            for name in (path, os.path.realpath(path), self.new.view.resolve(path) or path):
+            for name in (path, self.old.view.resolve(path) or path, self.new.view.resolve(path) or path):
                 if name in self.paths and self.paths[name].kind != "added":
                     return path, self.paths[name]
                 if name in self.paths and name != path:

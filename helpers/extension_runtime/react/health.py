@@ -8,7 +8,6 @@ import time
 from extension_manifests.units import OURS
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -16,17 +15,11 @@ if TYPE_CHECKING:
 
 
 INTERVAL = 0.1  # seconds between two looks
-
-
 PROPERTIES = (
     "Id", "LoadState", "ActiveState", "SubState", "Result", "Type", "Job", "NRestarts", "InvocationID",
     "ConditionResult", "AssertResult", "ExecMainCode", "ExecMainStatus", "TriggeredBy", "ReloadResult",
 )  # fmt: skip
-
-
 FROM_PID1 = ("Starting ", "Started ", "Reloading ", "Reload failed ", "Failed to start ", "Stopping ", "Stopped ")
-
-
 LINES = 3  # of a log, in one message
 
 

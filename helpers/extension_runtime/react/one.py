@@ -9,10 +9,6 @@ from extension_runtime.pid1.systemctl import Systemd
 from extension_runtime.react.requested import of_manifest, settle
 from extension_runtime.react.wish import RELOAD, RESTART, START, STOP, Machine
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from extension_runtime.pid1.systemctl import Systemd
-
 
 def reload_one(root: str, name: str) -> int:
     """`systemctl reload extension@NAME.service`: restart, reload and start what the manifest names; an exit status."""

@@ -22,13 +22,11 @@ from extension_runtime.react import affected, requested
 from extension_runtime.react import trigger as triggers
 from extension_runtime.react.actionfile import fixed_part
 from extension_runtime.react.boot import with_needs
-from extension_runtime.react.one import reload_one, stop_one
-from extension_runtime.react.reaction import Outcome, Reaction
+from extension_runtime.react.reaction import Reaction
 from extension_runtime.react.unitfiles import UnitFiles
-from extension_runtime.react.wish import Change, Machine
+from extension_runtime.react.wish import Machine
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -37,14 +35,10 @@ if TYPE_CHECKING:
     from extension_runtime.layers.compare import Changed
     from extension_runtime.pid1.systemctl import Systemd
     from extension_runtime.react.actionfile import Action
-
-
-__all__ = ["Change", "Outcome", "Reaction", "prepare", "reload_one", "stop_one"]
+    from extension_runtime.react.wish import Change
 
 
 FROM_FILES = (".service", ".socket", ".timer", ".path")
-
-
 PROPERTIES = ("Id", "FragmentPath", "Environment", "PropagatesReloadTo", "Triggers", *COMMANDS)
 
 

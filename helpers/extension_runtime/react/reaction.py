@@ -11,7 +11,6 @@ from extension_runtime.react import trigger as triggers
 from extension_runtime.react.wish import RELOAD, RESTART, START, STOP, Change, Machine, Wish
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 
 REVERT_TIMEOUT = 30.0  # seconds for units to come back
-
-
 VERBS = {START: "start", RESTART: "try-restart", RELOAD: "try-reload-or-restart"}
 
 

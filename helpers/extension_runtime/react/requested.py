@@ -10,25 +10,18 @@ from extension_manifests.values import says
 from extension_runtime.react.wish import RELOAD, RESTART, START, STOP, Machine, Wish
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from extension_manifests.manifest import Manifest
 
-    from extension_runtime.react.prepare import Change
     from extension_runtime.react.trigger import Triggered
+    from extension_runtime.react.wish import Change
 
 
 RELOAD_FIELD = "EXTENSION_RELOAD_MANAGER"
-
-
 RESTART_FIELD = "EXTENSION_RESTART_UNITS"
-
-
 RELOAD_OR_RESTART_FIELD = "EXTENSION_RELOAD_OR_RESTART_UNITS"
-
-
 WEIGHT = {STOP: 3, RESTART: 2, RELOAD: 1, START: 0}
 
 

@@ -8,11 +8,10 @@ from extension_manifests.errors import ExtensionError
 from extension_runtime.steps import Step
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from extension_manifests.load import Plan
 
-    from extension_runtime.react.prepare import Reaction
+    from extension_runtime.react.reaction import Reaction
 
 
 class HealthError(ExtensionError):

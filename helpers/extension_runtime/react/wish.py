@@ -61,7 +61,7 @@ class Machine:
 
 
 class Change:
-    """What the core is about to do.
+    """What a transaction is about to do.
 
     `verb` is merge, refresh, unmerge or rollback; `boot`: it merges before sysinit.  `old` and `new` are the layers of
     each hierarchy (lowest first), `bases` their bases.  `added`, `changed`, `removed` are names of extensions;

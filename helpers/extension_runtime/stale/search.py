@@ -13,23 +13,14 @@ from collections.abc import Mapping
 from extension_runtime.pid1.units import unit_of
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 MOUNTED = "its mount namespace still shows {prefix} as it was"
-
-
 MAPPED = "maps {path}, which changed"
-
-
 FOLDER = "its {what} directory is in the old {prefix}"
-
-
 OPENED = "has {path} open, which changed"
-
-
 DELETED = b" (deleted)"
 
 

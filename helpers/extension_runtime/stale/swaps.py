@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from extension_runtime import files, jsontext
-from extension_runtime.pid1.units import NEVER, NEVER_PREFIXES
+from extension_runtime.pid1.units import never
 from extension_runtime.stale import search
 
 TYPE_CHECKING = False
@@ -58,18 +58,10 @@ def find(run: str, proc: str = "/proc") -> list[StaleView]:
     return search.find(swapped, changed, covered, proc) if swapped or covered else []
 
 
-def forget(run: str) -> None:
-    """Forget all swaps, when nothing is merged any more."""
-    try:
-        os.unlink(f"{run}/views.json")
-    except FileNotFoundError:
-        pass
-
-
 def restartable(found: Sequence[StaleView], running: Collection[str]) -> list[str]:
     """Which of the stale units can be restarted for Stale=restart: services whose restart harms nobody."""
     units = [view.unit for view in found if view.unit.endswith(".service") and view.unit in running]
-    return [unit for unit in units if unit not in NEVER and not unit.startswith(NEVER_PREFIXES)]
+    return [unit for unit in units if not never(unit)]
 
 
 def restart(found: Sequence[StaleView], systemd: Systemd) -> list[StaleView]:
@@ -85,7 +77,18 @@ def _read(run: str) -> list[dict[str, Any]]:
             found = jsontext.loads(file.read())
     except (OSError, ValueError):
         return []
-    return found if isinstance(found, list) else []
+    return [entry for entry in found if _sound(entry)] if isinstance(found, list) else []
+
+
+def _sound(entry: object) -> bool:
+    """Whether this is what record() wrote; what is not is no reason to fail."""
+    if not isinstance(entry, dict):
+        return False
+    swapped, covered, changed = (entry.get(key) for key in ("swapped", "covered", "changed"))
+    if not (isinstance(swapped, dict) and isinstance(covered, dict) and isinstance(changed, list)):
+        return False
+    words = [*swapped, *swapped.values(), *covered, *covered.values(), *changed]
+    return all(isinstance(word, str) for word in words)
 
 
 def _mounted(proc: str) -> set[str]:

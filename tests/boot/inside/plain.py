@@ -9,12 +9,10 @@ import sys
 
 sys.path.insert(0, "/usr/lib/extensionctl")
 from extension_runtime.kernel import mountinfo, syscalls
-from extension_runtime.merge import transaction
+from extension_runtime.merge import swap, transaction
 from extension_runtime.namespaces.spread import Spread, Spreader
-from extension_runtime.overlay import exchange
-from extension_runtime.overlay import top as overlay
-
-_tops = overlay.tops
+from extension_runtime.overlay import exchange, hierarchy
+from extension_runtime.overlay.top import find_tops
 
 
 def attach(anchor: int, top: int, target: str) -> None:
@@ -27,7 +25,7 @@ def tops(
     table: mountinfo.Table, top: int, target: str, base: mountinfo.Mount, *, own: bool
 ) -> list[mountinfo.Mount] | None:
     """The tops on such an anchor."""
-    return _tops(table, top, target, base, own=False)
+    return find_tops(table, top, target, base, own=False)
 
 
 def spread(_self: Spreader) -> Spread:
@@ -37,7 +35,8 @@ def spread(_self: Spreader) -> Spread:
 
 if __name__ == "__main__":
     exchange.attach_anchor = attach
-    overlay.tops = tops
+    for user in (hierarchy, swap):
+        setattr(user, "find_tops", tops)  # noqa: B010
     setattr(Spreader, "spread", spread)  # noqa: B010
     setattr(Spreader, "drop_copies", lambda _self, _note: None)  # noqa: B010
     print(transaction.run(sys.argv[1], "").messages)

@@ -1,0 +1,71 @@
+#  SPDX-License-Identifier: MIT
+"""Whether what is attached is what would be attached now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from extension_manifests.manifest import Manifest
+from extension_runtime.image import current, identity
+from extension_runtime.image.record import Record
+
+APP = Manifest("app", "/etc/extensions.d/app.extension")
+BOTH = Manifest("app", "/etc/extensions.d/app.extension", classes=("confext", "sysext"))
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    image = tmp_path / "var/lib/extensions/app"
+    (image / "usr").mkdir(parents=True)
+    return image
+
+
+def known(root: Path, **changes: str) -> Record:
+    found = Record(
+        "app", "attached", classes=["sysext"], identity=identity.identity("/var/lib/extensions/app", str(root))
+    )
+    for key, value in changes.items():
+        setattr(found, key, value)
+    return found
+
+
+def test_the_identity_is_that_of_the_image_found(tmp_path: Path, image: Path) -> None:
+    assert current.current_identity(str(tmp_path), APP) == identity.identity(str(image))
+    assert current.current_identity(str(tmp_path), Manifest("other", "/m")) == ""
+
+
+def test_the_same_image_is_current(tmp_path: Path, image: Path) -> None:
+    root = str(tmp_path)
+    assert current.is_current(root, APP, known(tmp_path))
+    assert current.is_current(root, APP, known(tmp_path, state="skipped"))
+    assert not current.is_current(root, APP, known(tmp_path, state="failed"))
+    assert not current.is_current(root, BOTH, known(tmp_path))
+    assert not current.is_current(root, APP, None)
+    before = known(tmp_path)
+    (image / "opt").mkdir()
+    assert not current.is_current(root, APP, before)
+
+
+def test_the_order_of_classes_says_nothing(tmp_path: Path, image: Path) -> None:
+    attached = known(tmp_path)
+    attached.classes = ["sysext", "confext"]
+    assert current.is_current(str(tmp_path), BOTH, attached)
+
+
+def test_hierarchies(tmp_path: Path, image: Path) -> None:
+    (image / "etc").mkdir()
+    assert current.current_hierarchies(str(tmp_path), APP) == ["usr"]
+    assert current.current_hierarchies(str(tmp_path), BOTH) == ["usr", "etc"]
+    (image / "opt").symlink_to("usr")
+    assert current.current_hierarchies(str(tmp_path), APP) == []
+    assert current.current_hierarchies(str(tmp_path), Manifest("other", "/m")) == []
+
+
+def test_a_raw_image_may_have_all(tmp_path: Path) -> None:
+    (tmp_path / "run/extensions").mkdir(parents=True)
+    (tmp_path / "run/extensions/app.raw").write_text("x")
+    assert current.current_hierarchies(str(tmp_path), APP) == ["usr", "opt"]
+    (tmp_path / "run/confexts").mkdir(parents=True)
+    (tmp_path / "run/confexts/app.raw").write_text("x")
+    assert current.current_hierarchies(str(tmp_path), BOTH) == ["usr", "opt", "etc"]

@@ -1,0 +1,101 @@
+#  SPDX-License-Identifier: MIT
+"""What becomes of each extension, and what is said of it: pure functions, table-tested."""
+
+from __future__ import annotations
+
+import pytest
+from extension_manifests.manifest import Manifest
+from extension_runtime.image.record import Record
+from extension_runtime.merge import choose
+from extension_runtime.merge.choose import KEEP, LAST_GOOD, NEW, NONE, Candidate, Choice
+from extension_runtime.merge.state import Standing
+
+
+def manifest(name: str, *unit: tuple[str, str]) -> Manifest:
+    return Manifest(name, f"/etc/extensions.d/{name}.extension", unit)
+
+
+def record(name: str, state: str = "attached", reason: str = "", identity: str = "new") -> Record:
+    return Record(name, state, reason, f"/var/lib/extensions/{name}", "2", identity, "directory", ["sysext"], ["usr"])
+
+
+def merged(name: str, identity: str = "old") -> Standing:
+    """The entry of an extension as the last merge left it."""
+    return choose.standing(manifest(name), "merged", "", record(name, identity=identity), f"/layers/1/{name}")
+
+
+@pytest.mark.parametrize(
+    ("found", "before", "source", "state", "left_out", "reason"),
+    [
+        (record("app"), None, NEW, "merged", False, ""),
+        (record("app"), merged("app"), NEW, "merged", False, ""),
+        (record("app", identity="old"), merged("app"), KEEP, "merged", False, ""),
+        # A new version that is no good: the old one stays.
+        (record("app", "failed", "truncated"), merged("app"), LAST_GOOD, "merged", True, "truncated"),
+        (record("app", "skipped", "ID differs"), merged("app"), LAST_GOOD, "merged", True, "ID differs"),
+        # The same image, which cannot be attached just now: stays, too.
+        (record("app", "failed", "no loop", "old"), merged("app"), LAST_GOOD, "merged", True, "no loop"),
+        # The same image, which is not made for this host any more: goes.
+        (record("app", "skipped", "ID differs", "old"), merged("app"), NONE, "skipped", False, "ID differs"),
+        # There is no image any more.
+        (record("app", "failed", "no such image", ""), merged("app"), NONE, "failed", True, "no such image"),
+        # Never merged.
+        (record("app", "failed", "truncated"), None, NONE, "failed", True, "truncated"),
+        (record("app", "skipped", "ID differs"), None, NONE, "skipped", False, "ID differs"),
+        (None, merged("app"), NONE, "failed", True, "not attached and no reason recorded"),
+    ],
+)
+def test_choice(
+    found: Record | None, before: Standing | None, source: str, state: str, left_out: bool, reason: str
+) -> None:
+    [choice] = choose.choose([Candidate(manifest("app"), found)], {"app": before} if before else {})
+    assert (choice.source, choice.standing.state, choice.left_out) == (source, state, left_out)
+    assert reason in choice.standing.reason
+    assert bool(choice.standing.reason) == (bool(reason))
+    expected = {KEEP: "/layers/1/app", LAST_GOOD: "/layers/1/app", NEW: "", NONE: ""}[source]
+    assert choice.standing.layer == expected
+
+
+def test_what_pid_1_holds_back_is_skipped_for_its_reason() -> None:
+    [choice] = choose.choose([Candidate(manifest("app"), record("app"), "a condition")], {"app": merged("app")})
+    assert (choice.source, choice.standing.state, choice.standing.reason) == (NONE, "skipped", "a condition")
+    assert not choice.left_out
+
+
+def test_the_last_good_version_tells_its_own_version_and_the_new_image() -> None:
+    before = merged("app").but(version="1", manifest="/run/extensions.d/app.extension")
+    [choice] = choose.choose([Candidate(manifest("app"), record("app", "failed", "broken"))], {"app": before})
+    assert (choice.standing.version, choice.standing.manifest) == ("1", "/etc/extensions.d/app.extension")
+    assert "because of /var/lib/extensions/app: broken" in choice.standing.reason
+    assert before.reason == ""
+
+
+def chosen(name: str, source: str = NEW) -> Choice:
+    return Choice(name, source, Standing(name, "merged", "", "/m", layer=f"/layers/2/{name}", hierarchies=["usr"]))
+
+
+@pytest.mark.parametrize("key", ["Requires", "Requisite", "BindsTo"])
+def test_what_needs_one_that_is_not_merged_is_left_out_and_so_on(key: str) -> None:
+    manifests = [manifest("a"), manifest("b", (key, "a.extension")), manifest("c", (key, "x.service b.extension"))]
+    good = choose.without_unmet_needs(manifests, [chosen("a"), chosen("b"), chosen("c")])
+    assert [choice.source for choice in good] == [NEW, NEW, NEW]
+    bad = choose.without_unmet_needs(manifests, [chosen("a", NONE), chosen("b"), chosen("c")])
+    assert [choice.source for choice in bad] == [NONE, NONE, NONE]
+    assert [choice.standing.reason for choice in bad] == [
+        "",
+        "requires a, which is not merged",
+        "requires b, which is not merged",
+    ]
+    assert [choice.left_out for choice in bad] == [False, True, True]
+
+
+def test_wants_is_no_need() -> None:
+    [choice] = choose.without_unmet_needs([manifest("b", ("Wants", "a.extension"))], [chosen("b")])
+    assert choice.source == NEW
+
+
+def test_the_last_good_one_of_a_broken_manifest_meets_a_need() -> None:
+    found = choose.without_unmet_needs(
+        [manifest("b", ("Requires", "broken.extension"))], [chosen("b"), chosen("broken", LAST_GOOD)]
+    )
+    assert [choice.source for choice in found] == [NEW, LAST_GOOD]
