@@ -19,7 +19,7 @@ from extension_runtime.pid1 import commands, queries
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from extension_runtime.cli.facts import Extension
     from extension_runtime.merge.result import Result
@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 def add_dry_run(parser: argparse.ArgumentParser) -> None:
     """The option that all of these verbs have."""
     parser.add_argument("--dry-run", action="store_true", help="print the steps and take none")
+
+
+def do(options: Options, live: Callable[[Options], int]) -> int:
+    """Do the verb: by `live` on the running machine, right here for another root and a dry run."""
+    if options.dry_run or options.root:
+        return here(options)
+    queries.require_running(options.verb)
+    _load(options)
+    return live(options)
 
 
 def here(options: Options) -> int:
@@ -104,7 +113,6 @@ def property_of(unit: str, name: str) -> str:
 
 def through_unit(options: Options, action: str, unit: str) -> int:
     """Start or stop `unit`, say what it logged, and return the exit status of its process."""
-    _load(options)
     before = property_of(unit, "InvocationID")
     began = time.time()
     ended = progress.run_unit(action, unit)
@@ -126,7 +134,6 @@ def through_unit(options: Options, action: str, unit: str) -> int:
 
 def transient(options: Options, arguments: list[str]) -> int:
     """Run a verb that no unit stands for in a service: it must not depend on this terminal or mount namespace."""
-    _load(options)
     helper = os.path.join(os.path.dirname(extension_runtime.__path__[0]), "extensions-merge")
     ended = queries.run_transient([helper, *arguments])
     return say(options, ended.returncode, (ended.stdout + ended.stderr).splitlines())

@@ -7,7 +7,6 @@ from extension_manifests.units import MERGE
 
 from extension_runtime.cli import change
 from extension_runtime.cli.options import DONE
-from extension_runtime.pid1 import queries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,9 +22,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: Options) -> int:
     """Put the extensions on."""
-    if options.dry_run or options.root:
-        return change.here(options)
-    queries.require_running("merge")
+    return change.do(options, _live)
+
+
+def _live(options: Options) -> int:
     if change.property_of(MERGE, "ActiveState") == "active":
         return change.say(options, DONE, ["already merged; extensionctl refresh brings it up to date"])
     return change.through_unit(options, "start", MERGE)

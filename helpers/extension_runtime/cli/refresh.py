@@ -23,9 +23,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: Options) -> int:
     """Bring what is merged up to date."""
-    if options.dry_run or options.root:
-        return change.here(options)
-    queries.require_running("refresh")
+    return change.do(options, _live)
+
+
+def _live(options: Options) -> int:
     if options.always:
         return change.transient(options, ["refresh", "--always"])
     if change.property_of(REFRESH, "LoadState") == "not-found":

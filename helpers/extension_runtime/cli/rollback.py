@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from extension_runtime.cli import change
-from extension_runtime.pid1 import queries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +19,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: Options) -> int:
     """Go back to what the previous merge had."""
-    if options.dry_run or options.root:
-        return change.here(options)
-    queries.require_running("rollback")
+    return change.do(options, _live)
+
+
+def _live(options: Options) -> int:
     return change.transient(options, ["rollback"])

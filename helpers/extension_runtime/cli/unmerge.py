@@ -6,7 +6,6 @@ from __future__ import annotations
 from extension_manifests.units import MERGE
 
 from extension_runtime.cli import change
-from extension_runtime.pid1 import queries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +21,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: Options) -> int:
     """Take the extensions off."""
-    if options.dry_run or options.root:
-        return change.here(options)
-    queries.require_running("unmerge")
+    return change.do(options, _live)
+
+
+def _live(options: Options) -> int:
     if change.property_of(MERGE, "ActiveState") != "active":
         # A refresh merges, too, and does not need that unit: stopping it would do nothing.
         return change.transient(options, ["unmerge"])
