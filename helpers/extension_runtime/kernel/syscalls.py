@@ -3,7 +3,7 @@
 
 Every function raises OSError whose text names the call and, for file-system contexts, what the kernel logged.
 The numbers of the calls 424 to 442 are the same on every architecture that Python 3.11 runs on
-(include/uapi/asm-generic/unistd.h).  Imports: ctypes, os, errno only.
+(include/uapi/asm-generic/unistd.h).  Imports: ctypes, os, errno, struct only.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from struct import pack
 
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
@@ -53,19 +54,6 @@ _NS_MNT_GET_NEXT = 0x8010B70B  # _IOR(NSIO, 11, struct mnt_ns_info), linux/nsfs.
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
-
-
-class _MountAttr(ctypes.Structure):
-    _fields_ = (
-        ("attr_set", ctypes.c_uint64),
-        ("attr_clr", ctypes.c_uint64),
-        ("propagation", ctypes.c_uint64),
-        ("userns_fd", ctypes.c_uint64),
-    )
-
-
-class _OpenHow(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
 def _failed(call: str, number: int | None = None, detail: str = "") -> OSError:
@@ -111,7 +99,7 @@ def mount_setattr(
     fd_or_path: int | str, *, attr_set: int = 0, attr_clear: int = 0, propagation: int = 0, recursive: bool = False
 ) -> None:
     """Change flags (MOUNT_ATTR_*) and propagation (MS_*) of a mount; mount_setattr(2)."""
-    attributes = _MountAttr(attr_set, attr_clear, propagation, 0)
+    attributes = pack("=4Q", attr_set, attr_clear, propagation, 0)  # struct mount_attr, linux/mount.h
     fd, path = (fd_or_path, "") if isinstance(fd_or_path, int) else (AT_FDCWD, fd_or_path)
     flags = (AT_RECURSIVE if recursive else 0) | (AT_EMPTY_PATH if not path else 0)
     _call(
@@ -120,8 +108,8 @@ def mount_setattr(
         _long(fd),
         os.fsencode(path),
         _long(flags),
-        ctypes.byref(attributes),
-        ctypes.c_size_t(ctypes.sizeof(attributes)),
+        attributes,
+        ctypes.c_size_t(len(attributes)),
     )
 
 
@@ -229,12 +217,12 @@ def next_mount_namespace(fd: int) -> int | None:
 
 def openat2(path: str, flags: int, resolve: int, dir_fd: int = AT_FDCWD, mode: int = 0) -> int:
     """Open `path` below `dir_fd` under the rules RESOLVE_*; openat2(2)."""
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
+    how = pack("=3Q", flags | os.O_CLOEXEC, mode, resolve)  # struct open_how, linux/openat2.h
     return _call(
         f"openat2 {path}",
         _SYS_OPENAT2,
         _long(dir_fd),
         os.fsencode(path),
-        ctypes.byref(how),
-        ctypes.c_size_t(ctypes.sizeof(how)),
+        how,
+        ctypes.c_size_t(len(how)),
     )

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 
 from extension_manifests.errors import ExtensionError
@@ -26,8 +25,8 @@ class Completed:
 
 def load() -> None:
     """Import what the functions here need, before a swap of the /usr that it is in."""
-    importlib.import_module("subprocess")
-    importlib.import_module("shlex")
+    import shlex  # noqa: F401
+    import subprocess  # noqa: F401
 
 
 def quote(argv: list[str]) -> str:

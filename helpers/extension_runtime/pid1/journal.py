@@ -7,7 +7,6 @@ journal, the text goes to standard error.
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 
@@ -49,7 +48,7 @@ def load() -> None:
     """
     _reach_distribution()
     try:
-        importlib.import_module("systemd._journal")
+        import systemd._journal  # noqa: F401
     except ImportError:
         return
 

@@ -8,13 +8,12 @@ device of the overlay in mount tables, in memory maps and under directories, and
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 from extension_runtime.pid1.units import unit_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 MOUNTED = "its mount namespace still shows {prefix} as it was"
@@ -52,7 +51,7 @@ def find(
     `changed`: the merged paths that changes since added, removed or modified; or such paths for each device.
     """
     below = covered or {}
-    by_device = changed if isinstance(changed, Mapping) else dict.fromkeys([*old_devs, *below], tuple(changed))
+    by_device = changed if isinstance(changed, dict) else dict.fromkeys([*old_devs, *below], tuple(changed))
     search = _Search(old_devs, by_device, below, proc)
     found: dict[str, StaleView] = {}
     for name in sorted((entry for entry in os.listdir(proc) if entry.isdigit()), key=int):

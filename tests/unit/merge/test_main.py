@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,3 +139,18 @@ def test_reload_and_stop_of_one_extension(monkeypatch: pytest.MonkeyPatch) -> No
     assert main.main(["react", "--stop", "app"]) == 0
     assert main.main(["react", "app", "--stop"]) == 0
     assert asked == ["reload app", "stop app", "stop app"]
+
+
+TOP = Path(__file__).resolve().parents[3]
+HEAVY = {"argparse", "contextlib", "dataclasses", "inspect", "json", "logging", "pathlib", "re", "socket", "subprocess",
+         "tempfile", "threading", "traceback", "typing"}  # fmt: skip
+
+
+@pytest.mark.parametrize("side", ["elsewhere", "live"])
+def test_what_a_merge_imports_is_a_budget(side: str) -> None:
+    folders = [str(TOP / "helpers"), str(TOP / "generators")]
+    program = f"import sys; sys.path[:0] = sys.argv[1:]; from extension_runtime.merge import main, transaction, {side}"
+    argv = [sys.executable, "-ISB", "-c", f"{program}; print(*sys.modules)", *folders]
+    loaded = set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split())
+    assert not loaded & HEAVY
+    assert "extension_generator" not in loaded
