@@ -12,7 +12,7 @@ from extension_manifests.classes import HIERARCHIES
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar
+    from typing import Any, Self, TypeVar
 
     Data = dict[str, Any]
     T = TypeVar("T")
@@ -24,296 +24,6 @@ UPGRADES: dict[int, Callable[[Data], Data]] = {}
 
 class FormatError(ValueError):
     """Data that is no state of a format that this version reads."""
-
-
-class _Record:
-    """Compared by what it holds."""
-
-    __slots__: tuple[str, ...] = ()
-
-    def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
-            return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
-
-
-class Standing(_Record):
-    """How one extension stands: `state` as `extensionctl list` has it, `reason` why, `layer` its pinned layer or ""."""
-
-    __slots__ = (
-        "classes", "hierarchies", "identity", "image", "layer", "manifest", "name", "reason", "state", "version",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        name: str,
-        state: str,
-        reason: str,
-        manifest: str,
-        *,
-        image: str = "",
-        version: str = "",
-        identity: str = "",
-        classes: list[str] | None = None,
-        hierarchies: list[str] | None = None,
-        layer: str = "",
-    ) -> None:
-        self.name = name
-        self.state = state
-        self.reason = reason
-        self.manifest = manifest
-        self.image = image
-        self.version = version
-        self.identity = identity
-        self.classes = classes or []
-        self.hierarchies = hierarchies or []
-        self.layer = layer
-
-    def but(self, **changes: str) -> Standing:
-        """A copy with some texts changed."""
-        data = self.data()
-        data.update(changes)
-        return Standing.of(data)
-
-    def data(self) -> Data:
-        """For JSON."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @staticmethod
-    def of(data: object) -> Standing:
-        """The record of JSON data.  Raises FormatError."""
-        found = _object(data)
-        texts = [_text(found, key) for key in ("name", "state", "reason", "manifest")]
-        more = {key: _text(found, key) for key in ("image", "version", "identity", "layer")}
-        return Standing(*texts, classes=_texts(found, "classes"), hierarchies=_texts(found, "hierarchies"), **more)
-
-
-class Spec(_Record):
-    """What was asked for over one hierarchy: compared with what is wanted, to see whether there is anything to do.
-
-    `layers` are (extension, folder), lowest first; `upper` is "" where none is used.
-    """
-
-    __slots__ = ("imported", "layers", "merged", "mode", "upper")
-
-    def __init__(self, mode: str, layers: list[tuple[str, str]], upper: str, imported: bool, merged: bool) -> None:
-        self.mode = mode
-        self.layers = layers
-        self.upper = upper
-        self.imported = imported
-        self.merged = merged
-
-    def data(self) -> Data:
-        """For JSON."""
-        layers = [list(layer) for layer in self.layers]
-        fields = {"mode": self.mode, "layers": layers, "upper": self.upper}
-        return {**fields, "import": self.imported, "merged": self.merged}
-
-    @staticmethod
-    def of(data: object) -> Spec:
-        """The record of JSON data.  Raises FormatError."""
-        found = _object(data)
-        flags = _flag(found, "import"), _flag(found, "merged")
-        return Spec(_text(found, "mode"), _layers(found), _text(found, "upper"), *flags)
-
-
-class Stacked(_Record):
-    """What lies over one hierarchy, whose real path is `target`; `generation` is 0 without an overlay."""
-
-    __slots__ = ("generation", "layers", "merged", "mode", "spec", "target", "upper", "writable")
-
-    def __init__(
-        self,
-        target: str,
-        mode: str,
-        merged: bool,
-        writable: bool,
-        upper: str,
-        layers: list[tuple[str, str]],
-        generation: int,
-        spec: Spec,
-    ) -> None:
-        self.target = target
-        self.mode = mode
-        self.merged = merged
-        self.writable = writable
-        self.upper = upper
-        self.layers = layers
-        self.generation = generation
-        self.spec = spec
-
-    def data(self) -> Data:
-        """For JSON."""
-        found = {name: getattr(self, name) for name in self.__slots__}
-        return {**found, "layers": [list(layer) for layer in self.layers], "spec": self.spec.data()}
-
-    @staticmethod
-    def of(data: object) -> Stacked:
-        """The record of JSON data.  Raises FormatError."""
-        found = _object(data)
-        return Stacked(
-            _text(found, "target"),
-            _text(found, "mode"),
-            _flag(found, "merged"),
-            _flag(found, "writable"),
-            _text(found, "upper"),
-            _layers(found),
-            _number(found, "generation"),
-            Spec.of(found.get("spec")),
-        )
-
-
-class Event(_Record):
-    """That a verb ended with a result (done, unchanged, failed, rolled-back) at `when`, in seconds since 1970.
-
-    `generation` is that of the merge it left, in the history; None in the last one, which may have left none.
-    """
-
-    __slots__ = ("generation", "reason", "result", "verb", "when")
-
-    def __init__(self, verb: str, result: str, reason: str, when: int, generation: int | None = None) -> None:
-        self.verb = verb
-        self.result = result
-        self.reason = reason
-        self.when = when
-        self.generation = generation
-
-    def data(self) -> Data:
-        """For JSON."""
-        found = {"verb": self.verb, "result": self.result, "reason": self.reason, "when": self.when}
-        return found if self.generation is None else {**found, "generation": self.generation}
-
-    @staticmethod
-    def of(data: object) -> Event:
-        """The record of JSON data.  Raises FormatError."""
-        found = _object(data)
-        generation = _number(found, "generation") if "generation" in found else None
-        texts = [_text(found, key) for key in ("verb", "result", "reason")]
-        return Event(texts[0], texts[1], texts[2], _number(found, "when"), generation)
-
-
-class Merged(_Record):
-    """One merge: its generation, when it was made, and how hierarchies and extensions stood, by name."""
-
-    __slots__ = ("extensions", "generation", "hierarchies", "when")
-
-    def __init__(
-        self, generation: int, when: int, hierarchies: dict[str, Stacked], extensions: dict[str, Standing]
-    ) -> None:
-        self.generation = generation
-        self.when = when
-        self.hierarchies = hierarchies
-        self.extensions = extensions
-
-    def data(self) -> Data:
-        """For JSON."""
-        return {
-            "generation": self.generation,
-            "when": self.when,
-            "hierarchies": {name: item.data() for name, item in self.hierarchies.items()},
-            "extensions": {name: item.data() for name, item in self.extensions.items()},
-        }
-
-    @staticmethod
-    def of(data: object) -> Merged:
-        """The record of JSON data.  Raises FormatError."""
-        found = _object(data)
-        return Merged(
-            _number(found, "generation"),
-            _number(found, "when"),
-            {name: Stacked.of(_object(found.get("hierarchies"))[name]) for name in _hierarchies(found)},
-            {name: Standing.of(item) for name, item in _object(found.get("extensions")).items()},
-        )
-
-    def layered(self) -> dict[str, Standing]:
-        """The extensions that are merged, by name."""
-        return {name: item for name, item in self.extensions.items() if item.layer}
-
-    def layers(self) -> set[str]:
-        """The pinned layers that it has."""
-        return {item.layer for item in self.extensions.values() if item.layer}
-
-
-class Stale(_Record):
-    """A unit that still uses old content, and a reason for it."""
-
-    __slots__ = ("reason", "unit")
-
-    def __init__(self, unit: str, reason: str) -> None:
-        self.unit = unit
-        self.reason = reason
-
-    def data(self) -> Data:
-        """For JSON."""
-        return {"unit": self.unit, "reason": self.reason}
-
-    @staticmethod
-    def of(data: object) -> Stale:
-        """The record of JSON data.  Raises FormatError."""
-        found = _object(data)
-        return Stale(_text(found, "unit"), _text(found, "reason"))
-
-
-class State(_Record):
-    """The whole of state.json.
-
-    `now` is what is merged, of generation 0 where nothing ever was; `previous` the merge that a rollback goes back to.
-    """
-
-    __slots__ = ("history", "last", "now", "previous", "stale")
-
-    def __init__(
-        self,
-        now: Merged | None = None,
-        previous: Merged | None = None,
-        last: Event | None = None,
-        history: list[Event] | None = None,
-        stale: list[Stale] | None = None,
-    ) -> None:
-        self.now = now or Merged(0, 0, {}, {})
-        self.previous = previous
-        self.last = last
-        self.history = history or []
-        self.stale = stale or []
-
-    @property
-    def used_layers(self) -> set[str]:
-        """The pinned layers that this merge and the one before it have."""
-        return self.now.layers() | (self.previous.layers() if self.previous else set())
-
-    def data(self) -> Data:
-        """For JSON."""
-        return {
-            "format": FORMAT,
-            **self.now.data(),
-            "previous": self.previous.data() if self.previous else None,
-            "last": self.last.data() if self.last else None,
-            "history": [event.data() for event in self.history],
-            "stale": [item.data() for item in self.stale],
-        }
-
-    @staticmethod
-    def of(data: object) -> State:
-        """The record of JSON data of this format, or one that UPGRADES leads here from.  Raises FormatError."""
-        found = _object(data)
-        number = _number(found, "format")
-        while number != FORMAT:
-            if number not in UPGRADES:
-                raise FormatError(f"has format {number}, and this version reads {FORMAT}")
-            found, number = UPGRADES[number](found), number + 1
-        previous, last = found.get("previous"), found.get("last")
-        return State(
-            Merged.of(found),
-            None if previous is None else Merged.of(previous),
-            None if last is None else Event.of(last),
-            [Event.of(item) for item in _list(found, "history")],
-            [Stale.of(item) for item in _list(found, "stale")],
-        )
 
 
 def _object(data: object) -> Data:
@@ -349,15 +59,277 @@ def _texts(found: Data, key: str) -> list[str]:
     return [_text({key: item}, key) for item in _list(found, key)]
 
 
-def _hierarchies(found: Data) -> list[str]:
-    names = list(_object(found.get("hierarchies")))
-    if not set(names) <= set(HIERARCHIES):
-        raise FormatError("has no right hierarchies")
-    return names
-
-
-def _layers(found: Data) -> list[tuple[str, str]]:
-    pairs = [_texts({"layers": item}, "layers") for item in _list(found, "layers")]
+def _layers(found: Data, key: str) -> list[tuple[str, str]]:
+    pairs = [_texts({key: item}, key) for item in _list(found, key)]
     if any(len(pair) != 2 for pair in pairs):
-        raise FormatError("has no right layers")
+        raise FormatError(f"has no right {key}")
     return [(extension, folder) for extension, folder in pairs]
+
+
+def _plain(value: object) -> object:
+    """`value` as JSON has it."""
+    if isinstance(value, _Record):
+        return value.data()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+class _Record:
+    """What all records have: they are compared by what they hold, and made of JSON and made JSON by their fields."""
+
+    __slots__ = ()
+
+    FIELDS: dict[str, Callable[[Data, str], object]] = {}  # noqa: RUF012  never changed
+    """Attribute, which is the key in JSON, too, to what reads it of an object.  That raises FormatError."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.FIELDS)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in sorted(self.FIELDS))})"
+
+    def data(self) -> Data:
+        """For JSON."""
+        return {name: _plain(getattr(self, name)) for name in self.FIELDS}
+
+    @classmethod
+    def of(cls, data: object) -> Self:
+        """The record of JSON data.  Raises FormatError."""
+        found = _object(data)
+        return cls(**{name: read(found, name) for name, read in cls.FIELDS.items()})
+
+
+class Standing(_Record):
+    """How one extension stands: `state` as `extensionctl list` has it, `reason` why, `layer` its pinned layer or ""."""
+
+    __slots__ = (
+        "classes", "hierarchies", "identity", "image", "layer", "manifest", "name", "reason", "state", "version",
+    )  # fmt: skip
+
+    FIELDS = {**dict.fromkeys(__slots__, _text), "classes": _texts, "hierarchies": _texts}  # noqa: RUF012
+
+    def __init__(
+        self,
+        name: str,
+        state: str,
+        reason: str,
+        manifest: str,
+        *,
+        image: str = "",
+        version: str = "",
+        identity: str = "",
+        classes: list[str] | None = None,
+        hierarchies: list[str] | None = None,
+        layer: str = "",
+    ) -> None:
+        self.name = name
+        self.state = state
+        self.reason = reason
+        self.manifest = manifest
+        self.image = image
+        self.version = version
+        self.identity = identity
+        self.classes = classes or []
+        self.hierarchies = hierarchies or []
+        self.layer = layer
+
+    def but(self, **changes: str) -> Standing:
+        """A copy with some texts changed."""
+        return Standing.of({**self.data(), **changes})
+
+
+class Spec(_Record):
+    """What was asked for over one hierarchy: compared with what is wanted, to see whether there is anything to do.
+
+    `layers` are (extension, folder), lowest first; `upper` is "" where none is used.
+    """
+
+    __slots__ = ("imported", "layers", "merged", "mode", "upper")
+
+    FIELDS = {"mode": _text, "layers": _layers, "upper": _text, "imported": _flag, "merged": _flag}  # noqa: RUF012
+
+    def __init__(self, mode: str, layers: list[tuple[str, str]], upper: str, imported: bool, merged: bool) -> None:
+        self.mode = mode
+        self.layers = layers
+        self.upper = upper
+        self.imported = imported
+        self.merged = merged
+
+    def data(self) -> Data:
+        """For JSON, where `imported` has the name of the setting."""
+        found = super().data()
+        found["import"] = found.pop("imported")
+        return found
+
+    @classmethod
+    def of(cls, data: object) -> Self:
+        """The record of JSON data.  Raises FormatError."""
+        found = _object(data)
+        return super().of({**found, "imported": found.get("import")})
+
+
+class Stacked(_Record):
+    """What lies over one hierarchy, whose real path is `target`; `generation` is 0 without an overlay."""
+
+    __slots__ = ("generation", "layers", "merged", "mode", "spec", "target", "upper", "writable")
+
+    FIELDS = {  # noqa: RUF012
+        **dict.fromkeys(("target", "mode", "upper"), _text),
+        **dict.fromkeys(("merged", "writable"), _flag),
+        "layers": _layers,
+        "generation": _number,
+        "spec": lambda found, key: Spec.of(found.get(key)),
+    }
+
+    def __init__(
+        self,
+        target: str,
+        mode: str,
+        merged: bool,
+        writable: bool,
+        upper: str,
+        layers: list[tuple[str, str]],
+        generation: int,
+        spec: Spec,
+    ) -> None:
+        self.target = target
+        self.mode = mode
+        self.merged = merged
+        self.writable = writable
+        self.upper = upper
+        self.layers = layers
+        self.generation = generation
+        self.spec = spec
+
+
+class Event(_Record):
+    """That a verb ended with a result (done, unchanged, failed, rolled-back) at `when`, in seconds since 1970.
+
+    `generation` is that of the merge it left, in the history; None in the last one, which may have left none.
+    """
+
+    __slots__ = ("generation", "reason", "result", "verb", "when")
+
+    FIELDS = {  # noqa: RUF012
+        **dict.fromkeys(("verb", "result", "reason"), _text),
+        "when": _number,
+        "generation": lambda found, key: _number(found, key) if key in found else None,
+    }
+
+    def __init__(self, verb: str, result: str, reason: str, when: int, generation: int | None = None) -> None:
+        self.verb = verb
+        self.result = result
+        self.reason = reason
+        self.when = when
+        self.generation = generation
+
+    def data(self) -> Data:
+        """For JSON."""
+        return {key: value for key, value in super().data().items() if value is not None}
+
+
+def _hierarchies(found: Data, key: str) -> dict[str, Stacked]:
+    given = _object(found.get(key))
+    if not set(given) <= set(HIERARCHIES):
+        raise FormatError(f"has no right {key}")
+    return {name: Stacked.of(item) for name, item in given.items()}
+
+
+class Merged(_Record):
+    """One merge: its generation, when it was made, and how hierarchies and extensions stood, by name."""
+
+    __slots__ = ("extensions", "generation", "hierarchies", "when")
+
+    FIELDS = {  # noqa: RUF012
+        "generation": _number,
+        "when": _number,
+        "hierarchies": _hierarchies,
+        "extensions": lambda found, key: {n: Standing.of(item) for n, item in _object(found.get(key)).items()},
+    }
+
+    def __init__(
+        self, generation: int, when: int, hierarchies: dict[str, Stacked], extensions: dict[str, Standing]
+    ) -> None:
+        self.generation = generation
+        self.when = when
+        self.hierarchies = hierarchies
+        self.extensions = extensions
+
+    def layered(self) -> dict[str, Standing]:
+        """The extensions that are merged, by name."""
+        return {name: item for name, item in self.extensions.items() if item.layer}
+
+    def layers(self) -> set[str]:
+        """The pinned layers that it has."""
+        return {item.layer for item in self.extensions.values() if item.layer}
+
+
+class Stale(_Record):
+    """A unit that still uses old content, and a reason for it."""
+
+    __slots__ = ("reason", "unit")
+
+    FIELDS = dict.fromkeys(("unit", "reason"), _text)
+
+    def __init__(self, unit: str, reason: str) -> None:
+        self.unit = unit
+        self.reason = reason
+
+
+class State(_Record):
+    """The whole of state.json.
+
+    `now` is what is merged, of generation 0 where nothing ever was; `previous` the merge that a rollback goes back to.
+    """
+
+    __slots__ = ("history", "last", "now", "previous", "stale")
+
+    FIELDS = {  # noqa: RUF012
+        "now": lambda found, _key: Merged.of(found),
+        "previous": lambda found, key: None if found.get(key) is None else Merged.of(found[key]),
+        "last": lambda found, key: None if found.get(key) is None else Event.of(found[key]),
+        "history": lambda found, key: [Event.of(item) for item in _list(found, key)],
+        "stale": lambda found, key: [Stale.of(item) for item in _list(found, key)],
+    }
+
+    def __init__(
+        self,
+        now: Merged | None = None,
+        previous: Merged | None = None,
+        last: Event | None = None,
+        history: list[Event] | None = None,
+        stale: list[Stale] | None = None,
+    ) -> None:
+        self.now = now or Merged(0, 0, {}, {})
+        self.previous = previous
+        self.last = last
+        self.history = history or []
+        self.stale = stale or []
+
+    @property
+    def used_layers(self) -> set[str]:
+        """The pinned layers that this merge and the one before it have."""
+        return self.now.layers() | (self.previous.layers() if self.previous else set())
+
+    def data(self) -> Data:
+        """For JSON, where the merge of now has no level of its own."""
+        found = super().data()
+        return {"format": FORMAT, **found.pop("now"), **found}
+
+    @classmethod
+    def of(cls, data: object) -> Self:
+        """The record of JSON data of this format, or one that UPGRADES leads here from.  Raises FormatError."""
+        found = _object(data)
+        number = _number(found, "format")
+        while number != FORMAT:
+            if number not in UPGRADES:
+                raise FormatError(f"has format {number}, and this version reads {FORMAT}")
+            found, number = UPGRADES[number](found), number + 1
+        return super().of(found)
