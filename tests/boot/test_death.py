@@ -54,6 +54,18 @@ def test_every_boot_after_it_is_good(facts: list[dict[str, Any]]) -> None:
         assert seen["failed"] == []
 
 
+def test_a_record_that_cannot_be_read_is_put_aside_and_the_machine_goes_on(facts: list[dict[str, Any]]) -> None:
+    for seen in facts:
+        for number, lost in enumerate(seen["lost"], 1):
+            assert lost["list"]["rc"] == lost["refresh"]["rc"] == lost["again"]["rc"] == 0, lost
+            assert "the next merge or refresh puts it aside" in lost["list"]["out"]
+            assert (lost["told"], lost["told again"]) == (number, number)
+            assert lost["extensions"] == {"hello": "merged", "config": "merged"}
+            assert (lost["version"], lost["mark"], lost["active"]) == (seen["newest"], "written\n", "active")
+            assert lost["failed"] == []
+            assert sorted(lost["overlays"]) == ["/etc overlay", "/usr overlay"]
+
+
 def test_a_refresh_after_it_does_nothing_and_leaks_nothing(facts: list[dict[str, Any]]) -> None:
     for seen in facts:
         assert seen["refresh"]["rc"] == 0, seen["refresh"]

@@ -29,11 +29,10 @@ if TYPE_CHECKING:
 
 
 class Elsewhere:
-    """The side of a root that is not the running machine's.  `said` takes what a person is to read of a verb."""
+    """The side of a root that is not the running machine's: nothing is said but by the steps themselves."""
 
-    def __init__(self, paths: Paths, said: list[str], log: Callable[[str], None]) -> None:
+    def __init__(self, paths: Paths, log: Callable[[str], None]) -> None:
         self._paths = paths
-        self._said = said
         self._log = log
 
     def candidates(self, manifests: Sequence[Manifest], _booting: bool) -> list[Candidate]:

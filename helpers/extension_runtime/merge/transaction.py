@@ -54,7 +54,7 @@ class Transaction:
             # Only now: who waited for the lock must not go by what there was before those it waited for.
             view = self._look()
             if self._idle(view):
-                return Result(0, [NOTHING], [])
+                return Result(0, [*self._said, NOTHING], [])
             last = view.state.last
             if self._order.verb == "rollback" and last and (last.verb, last.result) == ("rollback", "done"):
                 return Result(0, ["this is the previous merge already; there is nothing to go back to"], [])
@@ -63,6 +63,8 @@ class Transaction:
                 Workshop(self._paths).do()
                 _recover(view)
             except (ExtensionError, OSError) as error:
+                for text in self._said:
+                    self._log(text)
                 side.abandon(view)
                 reason = error.strerror if isinstance(error, OSError) else error
                 raise TransactionError(f"{self._order.verb}: {reason}; nothing was changed") from None
@@ -72,7 +74,6 @@ class Transaction:
         state, problem = statefile.read_or_put_aside(self._paths)
         view = outlook.look(self._paths, state)
         if problem:
-            self._log(problem)
             self._said.append(problem)
             for hierarchy in view.hierarchies.values():
                 hierarchy.look()
@@ -91,7 +92,7 @@ class Transaction:
             return Live(self._paths, self._said, self._log)
         from extension_runtime.merge.elsewhere import Elsewhere
 
-        return Elsewhere(self._paths, self._said, self._log)
+        return Elsewhere(self._paths, self._log)
 
     def _foresee(self) -> Result:
         state, problem = statefile.read_or_empty(self._paths)
@@ -139,6 +140,8 @@ class Transaction:
 
     def _failed(self, view: Outlook, side: Side, reason: str, outcome: str) -> None:
         """Note a failure in the state, next to what is still merged."""
+        for text in self._said:
+            self._log(text)
         state = ledger.noted(view.state, self._order.verb, outcome, reason, int(time.time()))
         side.tell_failed(self._order, state, reason, outcome)
         try:

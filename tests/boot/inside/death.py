@@ -1,4 +1,6 @@
-"""death.py refresh|look: refresh for ever, to be killed at any moment; or see what the next boot made of it."""
+"""death.py refresh|look: refresh for ever, to be killed at any moment; or see what the next boot made of it,
+and what the verbs make of a record of the merge that cannot be read.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,8 @@ import sys
 from inside import can_write, extensions, failed, mounts, read, sh
 
 VERSIONS = "/var/lib/extensions/hello.v"
+STATE = "/run/extensionctl/state.json"
+LOST = ("{", '{"format": 99}', "")
 
 
 def refresh_for_ever() -> None:
@@ -36,7 +40,34 @@ def look() -> None:
         "overlays": [line for line in mounts(("/usr", "/opt", "/etc")) if line.endswith(" overlay")],
         "loops": sh("losetup --list --noheadings --output BACK-FILE | grep -c boot-images || :")["out"],
     }
+    facts["lost"] = [lose(text) for text in LOST]
     json.dump(facts, sys.stdout)
+
+
+def told() -> int:
+    """How often the journal has been told that a record was put aside."""
+    sh("journalctl --sync")
+    command = "journalctl -b -u extensions-refresh.service -o cat | grep -c 'kept as .*state.json.aside' || :"
+    return int(sh(command)["out"])
+
+
+def lose(text: str) -> dict[str, object]:
+    """What the record of the merge being `text` does to the verbs, and what is there after them."""
+    with open(STATE, "w", encoding="utf-8") as file:
+        file.write(text)
+    return {
+        "list": sh("extensionctl list"),
+        "refresh": sh("extensionctl refresh"),
+        "told": told(),
+        "extensions": {name: row["state"] for name, row in extensions().items()},
+        "mark": read("/etc/mark"),
+        "version": read("/usr/share/hello/version"),
+        "active": sh("systemctl is-active hello.service")["out"],
+        "failed": failed(),
+        "again": sh("extensionctl refresh"),
+        "told again": told(),
+        "overlays": [line for line in mounts(("/usr", "/opt", "/etc")) if line.endswith(" overlay")],
+    }
 
 
 {"refresh": refresh_for_ever, "look": look}[sys.argv[1]]()

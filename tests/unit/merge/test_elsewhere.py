@@ -27,10 +27,9 @@ class Side:
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (path / "run/extensionctl").mkdir(parents=True, mode=0o700)
         self.paths = Paths(str(path))
-        self.said: list[str] = []
         self.logged: list[str] = []
         self.detached: list[str] = []
-        self.side = Elsewhere(self.paths, self.said, self.logged.append)
+        self.side = Elsewhere(self.paths, self.logged.append)
         monkeypatch.setattr(images, "detach", lambda _paths, name: self.detached.append(name))
 
     def outlook(self, state: State) -> Outlook:
@@ -84,7 +83,7 @@ def test_there_are_no_services(one: Side) -> None:
     assert one.side.stale_units(outlook, order, known) is known
     one.side.tell(order, goal, State(), "merge done")
     one.side.tell_failed(order, State(), "x", "failed")
-    assert (one.said, one.logged) == ([], [])
+    assert one.logged == []
 
 
 def test_an_unmerge_leaves_no_image_and_nothing_to_go_back_to(one: Side) -> None:

@@ -41,7 +41,7 @@ class Root:
         view = outlook.look(self.paths, state or State())
         view.pinned |= self.pinned
         order = Order(verb, dry_run=True, always=always)
-        side = Elsewhere(self.paths, [], lambda _text: None)
+        side = Elsewhere(self.paths, lambda _text: None)
         found, goal = steps.list_of(plan.steps(view, order, side, lambda _text: None))
         return [step.name for step in found], goal
 
@@ -181,7 +181,7 @@ def test_steps_are_made_when_those_before_are_done(root: Root) -> None:
     """What an image is shows only when it is attached: until then nothing is known of what is pinned."""
     root.extension("a")
     view = outlook.look(root.paths, State())
-    made = plan.steps(view, Order("merge"), Elsewhere(root.paths, [], lambda _text: None), lambda _text: None)
+    made = plan.steps(view, Order("merge"), Elsewhere(root.paths, lambda _text: None), lambda _text: None)
     assert next(made).name == "attach:a"
     # Nobody did that step, so nothing is attached, and nothing is pinned.
     assert texts(made) == ["mark what is merged for extension@.service", f"write {root.paths.state}"]
@@ -201,7 +201,7 @@ def test_only_what_is_merged_is_marked(root: Root) -> None:
     root.extension("a")
     (root.path / "etc/extensions.d/missing.extension").write_text("[Extension]\n")
     view = outlook.look(root.paths, State())
-    side = Elsewhere(root.paths, [], lambda _text: None)
+    side = Elsewhere(root.paths, lambda _text: None)
     found, _goal = steps.list_of(plan.steps(view, Order("merge", dry_run=True), side, lambda _text: None))
     Path(root.paths.merged).mkdir(parents=True)
     [mark] = [step for step in found if step.name == "mark"]
