@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from cli_root import Root
 from extension_runtime.cli import main
-from extension_runtime.pid1 import commands, queries
-from pytest_mock import MockerFixture
 
 
 def test_explain(root: Root, capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,27 +35,6 @@ def test_explain(root: Root, capsys: pytest.CaptureFixture[str]) -> None:
         assert said in text, said
     assert main.main([f"--root={root.path}", "explain", "nobody"]) == 1
     assert "known: one, two" in capsys.readouterr().err
-
-
-def test_object_path() -> None:
-    assert queries.object_path("run-extension-a.b_c.mount") == (
-        "/org/freedesktop/systemd1/unit/run_2dextension_2da_2eb_5fc_2emount"
-    )
-
-
-def test_conditions_are_told_as_written(mocker: MockerFixture) -> None:
-    data = [
-        ["ConditionPathExists", False, True, "/etc/off", -1],
-        ["ConditionUser", True, False, "root", 1],
-        ["ConditionHost", False, False, "x", 0],
-    ]
-    answer = commands.Completed(0, json.dumps({"type": "a(sbbsi)", "data": data}), "")
-    mocker.patch.object(commands, "run", return_value=answer)
-    assert queries.conditions("a.mount") == [
-        ("ConditionPathExists=!/etc/off", "not met"),
-        ("ConditionUser=|root", "met"),
-        ("ConditionHost=x", "not looked at"),
-    ]
 
 
 def test_explain_what_is_merged_masked_or_broken(root: Root, capsys: pytest.CaptureFixture[str]) -> None:

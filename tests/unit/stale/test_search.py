@@ -6,8 +6,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
-from extension_runtime.pid1 import units
 from extension_runtime.stale import search
 from stale_proc import MAPS, TABLE, Proc
 
@@ -64,19 +62,3 @@ def test_a_process_that_ends_meanwhile(proc: Proc) -> None:
     proc.add(1000, "a.service")
     (proc.path / "1000" / "maps").unlink()
     assert proc.find("/usr/bin/demo") == {}
-
-
-@pytest.mark.parametrize(
-    ("cgroup", "unit"),
-    [
-        ("/system.slice/a.service", "a.service"),
-        ("/system.slice/system-x.slice/x@1.service/payload/deep.scope", "x@1.service"),
-        ("/user.slice/user-1000.slice/user@1000.service/app.slice/b.service", "user@1000.service"),
-        ("/user.slice/user-0.slice/session-1.scope", "session-1.scope"),
-        ("/init.scope", "init.scope"),
-        ("/", ""),
-        ("/custom", ""),
-    ],
-)
-def test_unit_of_a_cgroup(cgroup: str, unit: str) -> None:
-    assert units.unit_of(cgroup) == unit
