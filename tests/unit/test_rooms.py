@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ast
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rooms import ALL, DECIDES, FLOORS, GRAPH, LATE, MACHINE, NAMED, RUNTIME, UNIT, UNTESTED, imports, room
+from rooms import ALL, DECIDES, FLOORS, GRAPH, LATE, MACHINE, NAMED, RUNTIME, TOP, UNIT, UNTESTED, imports, room
 
 # Floors
 
@@ -21,6 +22,11 @@ def test_everything_has_a_floor_and_every_floor_is_there() -> None:
     found = {path.name.removesuffix(".py") for path in RUNTIME.iterdir()} - {"__init__", "__pycache__"}
     assert found == {name for floor in FLOORS for name in floor}
     assert len(FLOORS) <= 6
+
+
+def test_every_package_is_packed() -> None:
+    packed = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert sorted(packed) == sorted(name for name, path in ALL.items() if path.name == "__init__.py")
 
 
 def test_imports_go_down() -> None:
