@@ -103,7 +103,7 @@ def _in_place(root_fd: int, place: str, name: str, remarks: list[str]) -> Picked
     """The image of `name` in the directory `place`; remarks are for the message where there is none anywhere."""
     for suffix in ("", ".raw"):
         path = f"{place}/{name}{suffix}"
-        fd = open_image(root_fd, path)
+        fd = _open(root_fd, path)
         if fd < 0:
             continue
         mode, device = _stat(fd)
@@ -140,7 +140,7 @@ def _absolute(root_fd: int, image: str, remarks: list[str]) -> Picked | None:
     if last.endswith(".v"):
         base = last[:-2].removesuffix(".raw")
         return _versioned(root_fd, path, base, ".raw" if last.endswith(".raw.v") else "", base, remarks)
-    fd = open_image(root_fd, path)
+    fd = _open(root_fd, path)
     if fd < 0:
         return None
     mode, _device = _stat(fd)
@@ -154,7 +154,7 @@ def _absolute(root_fd: int, image: str, remarks: list[str]) -> Picked | None:
 
 def _versioned(root_fd: int, directory: str, base: str, suffix: str, name: str, remarks: list[str]) -> Picked | None:
     """The version of `base` that counts in the `.v/` directory `directory`, or None with a remark."""
-    fd = open_image(root_fd, directory)
+    fd = _open(root_fd, directory)
     if fd < 0:
         return None
     try:
@@ -171,7 +171,7 @@ def _versioned(root_fd: int, directory: str, base: str, suffix: str, name: str, 
         remarks.append(f"{directory}: holds no {base}_VERSION{suffix} for this architecture ({host.architecture()})")
         return None
     path = f"{directory}/{choice.filename}"
-    fd = open_image(root_fd, path)
+    fd = _open(root_fd, path)
     if fd < 0:
         raise ImageError(printable(f"{path}: is gone; it was there a moment ago"))
     mode = _stat(fd)[0]
@@ -183,7 +183,7 @@ def _versioned(root_fd: int, directory: str, base: str, suffix: str, name: str, 
     raise _refused(path, mode)
 
 
-def open_image(root_fd: int, path: str) -> int:
+def _open(root_fd: int, path: str) -> int:
     """A descriptor of `path` below the root, or -1 when there is no such name.  A link to nothing is an error."""
     try:
         return chase.locate(root_fd, path)

@@ -7,9 +7,7 @@ import os
 import stat
 
 from extension_manifests.classes import CLASSES
-from extension_manifests.errors import ImageError, printable
 
-from extension_runtime.image.find import open_image
 from extension_runtime.kernel import chase
 
 _TELLING = tuple(
@@ -22,28 +20,12 @@ _TELLING = tuple(
 """Every folder down to the release files: "usr", "usr/lib", ..., "opt", "etc", ...  In this order, which is kept."""
 
 
-def identity(path: str | int, root: str = "/") -> str:
-    """A text that differs when the image at `path` (below `root`; or a descriptor of it) is another or was written to.
+def identity(fd: int) -> str:
+    """A text that differs when the image that `fd` is a descriptor of is another or was written to.
 
     Device, inode, size and time of change; for a directory those of its top and of its release files, too: what
-    changes deeper inside is not seen.  Raises ImageError.
+    changes deeper inside is not seen.  Raises OSError.
     """
-    if isinstance(path, int):
-        return _identity(path)
-    root_fd = chase.open_root(root)
-    try:
-        fd = open_image(root_fd, path)
-    finally:
-        os.close(root_fd)
-    if fd < 0:
-        raise ImageError(printable(f"{path}: does not exist"))
-    try:
-        return _identity(fd)
-    finally:
-        os.close(fd)
-
-
-def _identity(fd: int) -> str:
     info = os.fstat(fd)
     parts = [f"{info.st_dev:x}:{info.st_ino:x}:{info.st_size:x}:{info.st_ctime_ns:x}"]
     if not stat.S_ISDIR(info.st_mode):

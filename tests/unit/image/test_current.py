@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -21,17 +22,23 @@ def image(tmp_path: Path) -> Path:
     return image
 
 
+def identity_of(image: Path) -> str:
+    fd = os.open(image, os.O_PATH)
+    try:
+        return identity.identity(fd)
+    finally:
+        os.close(fd)
+
+
 def known(root: Path, **changes: str) -> Record:
-    found = Record(
-        "app", "attached", classes=["sysext"], identity=identity.identity("/var/lib/extensions/app", str(root))
-    )
+    found = Record("app", "attached", classes=["sysext"], identity=identity_of(root / "var/lib/extensions/app"))
     for key, value in changes.items():
         setattr(found, key, value)
     return found
 
 
 def test_the_identity_is_that_of_the_image_found(tmp_path: Path, image: Path) -> None:
-    assert current.current_identity(str(tmp_path), APP) == identity.identity(str(image))
+    assert current.current_identity(str(tmp_path), APP) == identity_of(image)
     assert current.current_identity(str(tmp_path), Manifest("other", "/m")) == ""
 
 
