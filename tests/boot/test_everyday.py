@@ -99,9 +99,8 @@ def _boot(suite: str, place: Path) -> Boot:
         wants = machine.root / "etc/systemd/system/sysinit.target.wants"
         wants.mkdir(exist_ok=True)
         (wants / "mark.service").symlink_to("../mark.service")
-        checkout = machine.root / "boot-images/checkout"
-        checkout.mkdir()
-        shutil.copy(CHECKOUT / "setup", checkout / "setup")
+        beside = shutil.ignore_patterns(".*", "__pycache__", "tests", "bench")
+        shutil.copytree(CHECKOUT, machine.root / "boot-images/checkout", symlinks=True, ignore=beside)
         return machine.boot("everyday.py")
 
 
@@ -252,6 +251,17 @@ def test_merge_after_unmerge(facts: dict[str, Any]) -> None:
     assert (seen["version"], seen["config"]) == ("2.1", "greeting=yes\n"), "not the image that was there at the merge"
 
 
+def test_install_over_a_running_one(facts: dict[str, Any]) -> None:
+    seen = facts["installed over"]
+    assert seen["ran"]["rc"] == 0, seen["ran"]
+    assert seen["ran"]["out"] == "installed; `extensionctl status` says what is merged"
+    assert (seen["version"], seen["config"]) == ("2.1", "greeting=yes\n")
+    before, after = seen["program"]["before"], seen["program"]["after"]
+    assert before != after
+    assert seen["stopped"] == {"hello": before, "hello-config": before}, "files went before the last work they do"
+    assert seen["journal"] == ""
+
+
 def test_uninstall_leaves_nothing(facts: dict[str, Any]) -> None:
     seen = facts["uninstalled"]
     assert seen["ran"]["rc"] == 0, seen["ran"]
@@ -259,3 +269,5 @@ def test_uninstall_leaves_nothing(facts: dict[str, Any]) -> None:
     assert not [line for line in seen["overlays"] if "overlay" in line or line.startswith("/run/extension")]
     assert seen["hello"]["ActiveState"] in ("inactive", "failed")
     assert (seen["write"], seen["multi-user"]) == ("", "active")
+    assert "extensions-refresh.service" in seen["failed before"]
+    assert not [unit for unit in seen["failed"] if "extension" in unit]

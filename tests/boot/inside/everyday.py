@@ -14,6 +14,21 @@ from inside import Lookups, can_write, difference, extensions, failed, mounts, r
 
 RELOAD = "systemctl daemon-reload && systemctl reload extensions.target"
 VERSIONS = "/var/lib/extensions/hello.v"
+LIBDIR = "/usr/lib/extensionctl"
+# What the Makefile passes on to it; the machine has no make.
+PLACES = {
+    "DESTDIR": "",
+    "LIBDIR": LIBDIR,
+    "BINDIR": "/usr/bin",
+    "SBINDIR": "/usr/sbin",
+    "MANDIR": "/usr/share/man",
+    "COMPLETIONDIR": "/usr/share/bash-completion/completions",
+    "UNITDIR": "/usr/lib/systemd/system",
+    "GENERATORDIR": "/usr/lib/systemd/system-generators",
+    "TMPFILESDIR": "/usr/lib/tmpfiles.d",
+    "PYTHON": "/usr/bin/python3",
+}
+SETUP = " ".join(f"{name}={value}" for name, value in PLACES.items()) + " /boot-images/checkout/setup"
 facts: dict[str, Any] = {}
 
 
@@ -122,7 +137,11 @@ def ending() -> None:
     os.rmdir(f"{VERSIONS}/hello_3.0")
     ran = sh(RELOAD)
     facts["cleared"].update(ran=ran, after=failed())
-    ran = sh("LIBDIR=/usr/lib/extensionctl BINDIR=/usr/bin DESTDIR= bash /boot-images/checkout/setup uninstall")
+    install_over()
+    os.mkdir(f"{VERSIONS}/hello_3.0")
+    sh(RELOAD)
+    failed_before = failed()
+    ran = sh(f"{SETUP} uninstall")
     foreign = " ".join(f"-not -path '{path}'" for path in ("/run/extensions.d", "/usr/lib/python*", "*/systemd-*"))
     left = sh(f"find /usr /run -xdev -name '*extension*' {foreign}")["out"]
     facts["uninstalled"] = {
@@ -132,8 +151,26 @@ def ending() -> None:
         "hello": show("hello.service", "ActiveState", "LoadState"),
         "write": can_write("/usr/x"),
         "multi-user": show("multi-user.target", "ActiveState")["ActiveState"],
+        "failed before": failed_before,
         "failed": failed(),
     }
+
+
+def install_over() -> None:
+    """What an upgrade does.  Extensions take their time to stop, and note which file their last work is done with."""
+    place = "/run/systemd/system/extension@.service.d"
+    program = f"{LIBDIR}/extensions-merge"
+    os.makedirs(place)
+    with open(f"{place}/slow.conf", "w", encoding="utf-8") as file:
+        file.write(f"[Service]\nExecStop=/bin/sh -c 'sleep 1; stat -c %%i {program} >/run/stopped-%i'\n")
+    # A merge by hand does not start them.
+    sh("systemctl daemon-reload && systemctl start extension@hello.service extension@hello-config.service")
+    before = f"{os.stat(program).st_ino}\n"
+    ran = sh(f"{SETUP} install")
+    scene("installed over").update(ran=ran, program={"before": before, "after": f"{os.stat(program).st_ino}\n"})
+    facts["installed over"]["stopped"] = {name: read(f"/run/stopped-{name}") for name in ("hello", "hello-config")}
+    facts["installed over"]["journal"] = sh("journalctl -b -u 'extension@*' | grep 'Failed with result'")["out"]
+    shutil.rmtree(place)
 
 
 # What is under the overlays: a bind of the root alone shows it.
