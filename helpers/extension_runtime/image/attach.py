@@ -2,7 +2,7 @@
 """Attaches one image at /run/extension/NAME: finds, mounts, checks, and only then shows it.
 
 Until the last call the mount is in no namespace: whatever goes wrong, closing a descriptor undoes it all, the loop
-device with it.  Imports: os, errno, ctypes and this project only (this is a process for each image at boot).
+device with it.  It imports little: this is a process for each image at boot.
 """
 
 from __future__ import annotations

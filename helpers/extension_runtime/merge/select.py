@@ -14,7 +14,6 @@ from extension_runtime.merge.state import Standing
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
 
     from extension_manifests.errors import Diagnostic
     from extension_manifests.load import Plan
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from extension_runtime.merge.choose import Candidate
     from extension_runtime.merge.state import Merged
     from extension_runtime.paths import Paths
-
-    Entries = Mapping[str, Mapping[str, Any]]
 
 
 def choices(plan: Plan, candidates: Sequence[Candidate], good: Mapping[str, Standing]) -> list[Choice]:

@@ -63,8 +63,7 @@ class Transaction:
                 Workshop(self._paths).do()
                 _recover(view)
             except (ExtensionError, OSError) as error:
-                for text in self._said:
-                    self._log(text)
+                self._log_what_was_said()
                 side.abandon(view)
                 reason = error.strerror if isinstance(error, OSError) else error
                 raise TransactionError(f"{self._order.verb}: {reason}; nothing was changed") from None
@@ -96,13 +95,14 @@ class Transaction:
 
     def _foresee(self) -> Result:
         state, problem = statefile.read_or_empty(self._paths)
+        said = [problem] if problem else []
         view = outlook.look(self._paths, state)
         for hierarchy in view.hierarchies.values():
             hierarchy.look()
         if self._idle(view):
-            return Result(0, [NOTHING], [])
+            return Result(0, [*said, NOTHING], [])
         found, goal = steps.list_of(plan.steps(view, self._order, self._side(), self._log))
-        said = [*([problem] if problem else []), *self._said, *([] if goal.changed else ["nothing to do"])]
+        said += [*self._said, *([] if goal.changed else ["nothing to do"])]
         return Result(_exit_code(goal), said, [step.text for step in found])
 
     def _execute(self, view: Outlook, side: Side) -> Result:
@@ -140,8 +140,7 @@ class Transaction:
 
     def _failed(self, view: Outlook, side: Side, reason: str, outcome: str) -> None:
         """Note a failure in the state, next to what is still merged."""
-        for text in self._said:
-            self._log(text)
+        self._log_what_was_said()
         state = ledger.noted(view.state, self._order.verb, outcome, reason, int(time.time()))
         side.tell_failed(self._order, state, reason, outcome)
         try:
@@ -154,6 +153,11 @@ class Transaction:
         except (ExtensionError, OSError) as error:
             self._log(str(error))
         side.abandon(view)
+
+    def _log_what_was_said(self) -> None:
+        """What would have been in the result, which a failure does not have."""
+        for text in self._said:
+            self._log(text)
 
     def _finish(self, view: Outlook, side: Side, goal: Goal) -> None:
         state = goal.new

@@ -67,6 +67,15 @@ def test_an_idle_root_stays_so_with_a_folder_of_the_state(root: Root) -> None:
     assert sorted(os.listdir(root.paths.run)) == ["lock", "state.json"]
 
 
+def test_a_dry_run_says_what_is_wrong_with_the_state_of_an_idle_root_too(root: Root) -> None:
+    root.state()
+    Path(root.paths.state).write_text("{")
+    problem, nothing = root.run("refresh", dry_run=True).messages
+    assert problem.startswith(f"{root.paths.state}: ")
+    assert nothing == "no extensions"
+    assert Path(root.paths.state).read_text() == "{"
+
+
 def test_a_rollback_after_a_rollback_goes_nowhere(root: Root) -> None:
     root.state(State(Merged(3, 0, {}, {}), None, Event("rollback", "done", "", 0)))
     before = Path(root.paths.state).read_text()
