@@ -28,10 +28,10 @@ FLOORS = (
 
 DECIDES = (
     *(f"extension_runtime.image.{name}" for name in ("formats", "osrelease", "release", "versions")),
-    *(f"extension_runtime.layers.{name}" for name in ("compare", "lookup")),
+    *(f"extension_runtime.layers.{name}" for name in ("compare", "harm", "lookup", "vital")),
     *(f"extension_runtime.pid1.{name}" for name in ("properties", "units")),
     *(f"extension_runtime.react.{name}" for name in ("affected", "requested", "unitfiles", "wish")),
-    *(f"extension_runtime.merge.{name}" for name in ("choose", "goal", "ledger", "state", "wanted")),
+    *(f"extension_runtime.merge.{name}" for name in ("choose", "goal", "halves", "ledger", "state", "wanted")),
     *(
         f"extension_manifests.{path.stem}"
         for path in sorted(MANIFESTS.glob("*.py"))

@@ -46,6 +46,8 @@ MANIFEST = (
         "Root hash that the image must verify against, hexadecimal or an absolute path."),
     Key("Extension", "Signature", "signature", "", "signature",
         "Signature of the root hash: an absolute path or base64:..."),
+    Key("Extension", "Hides", "glob*", "", "hides",
+        "Globs of paths of the base that this image may take away, or replace by another kind of file."),
     Key("Extension", "NoExec", "bool", "", "noexec",
         "Whether programs in it cannot be run; default: yes for a confext alone."),
     Key("Extension", "NoSuid", "bool", "", "nosuid",

@@ -52,6 +52,7 @@ class Manifest:
         image_policy: str
         root_hash: str
         signature: str
+        hides: tuple[str, ...]
         noexec: bool
         nosuid: bool
         start: tuple[str, ...]

@@ -140,6 +140,13 @@ def signature(text: str) -> str:
     return absolute(text)
 
 
+def glob(text: str) -> str:
+    """A glob of absolute paths."""
+    if not text.startswith("/"):
+        raise ValueError(f'"{text}" is no absolute path; start it with "/"')
+    return text
+
+
 def plain(text: str) -> str:
     return text
 
@@ -157,6 +164,7 @@ CONVERTERS: dict[str, Callable[[str], Value]] = {
     "policy": policy,
     "roothash": root_hash,
     "signature": signature,
+    "glob": glob,
     "text": plain,
 }
 

@@ -74,7 +74,10 @@ def _choose_one(candidate: Candidate, merged: Standing | None) -> Choice:
         return Choice(manifest.name, NONE, standing(manifest, "failed", reason), left_out=True)
     if record.state == "attached":
         if good and good.identity == record.identity:
-            return Choice(manifest.name, KEEP, standing(manifest, "merged", "", record, good.layer))
+            kept = standing(manifest, "merged", "", record, good.layer)
+            kept.compared, kept.forced, kept.mends = good.compared, good.forced, list(good.mends)
+            kept.overrides, kept.remarks = dict(good.overrides), list(good.remarks)
+            return Choice(manifest.name, KEEP, kept)
         return Choice(manifest.name, NEW, standing(manifest, "merged", "", record))
     # What does not match this host any more goes; what fails, maybe only now, stays as it was.
     if good and record.identity and (record.state == "failed" or good.identity != record.identity):

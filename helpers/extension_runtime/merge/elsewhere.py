@@ -15,14 +15,15 @@ from extension_runtime.merge.recover import dismantle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from extension_manifests.manifest import Manifest
 
+    from extension_runtime.merge.choose import Choice
     from extension_runtime.merge.goal import Goal, Order
     from extension_runtime.merge.outlook import Outlook
     from extension_runtime.merge.stage import Stage
-    from extension_runtime.merge.state import Stale, State
+    from extension_runtime.merge.state import Stale, Standing, State
     from extension_runtime.merge.wanted import Wanted
     from extension_runtime.paths import Paths
     from extension_runtime.steps import Step
@@ -50,6 +51,16 @@ class Elsewhere:
     def needs_base(self, wanted: Wanted) -> bool:
         """Whether the base of what is `wanted` is to be bound, now that anything is merged."""
         return wanted.merged
+
+    def leave_out_breaking(
+        self,
+        _outlook: Outlook,
+        _order: Order,
+        _choices: Sequence[Choice],
+        _good: Mapping[str, Standing],
+        _risky: bool,
+    ) -> None:
+        """Take back the choice of layers with which programs would not start: those of another root are not run."""
 
     def before_swap(self, _outlook: Outlook, _order: Order, _goal: Goal, _stages: Sequence[Stage]) -> Iterator[Step]:
         """The steps when all is staged."""

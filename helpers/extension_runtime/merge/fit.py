@@ -10,6 +10,7 @@ from extension_manifests.errors import ExtensionError
 from extension_runtime.kernel import mountinfo
 from extension_runtime.merge import choose
 from extension_runtime.merge.choose import Choice
+from extension_runtime.merge.halves import first_failing
 from extension_runtime.overlay import stack
 from extension_runtime.overlay.build import MAX_LOWERS
 
@@ -31,7 +32,7 @@ def leave_out_unstackable(
             continue
         while (unstackable := _unstackable(paths, hierarchy, choices)) is not None:
             choice, problem = unstackable
-            _fall_back(choice, problem, good.get(choice.name))
+            fall_back(choice, problem, good.get(choice.name))
 
 
 def _unstackable(paths: Paths, hierarchy: Hierarchy, choices: Sequence[Choice]) -> tuple[Choice, str] | None:
@@ -57,14 +58,8 @@ def _unstackable(paths: Paths, hierarchy: Hierarchy, choices: Sequence[Choice]) 
         return None
     if not fits and _problem(paths, hierarchy, []):
         return layers[0], _bare_problem(hierarchy) or problem
-    while fails - fits > 1:
-        middle = (fits + fails) // 2
-        tried = _problem(paths, hierarchy, layers[:middle])
-        if tried:
-            fails, problem = middle, tried
-        else:
-            fits = middle
-    return layers[fails - 1], problem
+    number, problem = first_failing(fits, fails, lambda count: _problem(paths, hierarchy, layers[:count]), problem)
+    return layers[number - 1], problem
 
 
 def _bare_problem(hierarchy: Hierarchy) -> str:
@@ -91,7 +86,8 @@ def _problem(paths: Paths, hierarchy: Hierarchy, layers: Sequence[Choice]) -> st
     return ""
 
 
-def _fall_back(choice: Choice, problem: str, good: Standing | None) -> None:
+def fall_back(choice: Choice, problem: str, good: Standing | None) -> None:
+    """Have `choice` get its last `good` layer, or none, because of a `problem` with the one it was to get."""
     choice.left_out = True
     if good:
         choice.source = choose.LAST_GOOD

@@ -11,7 +11,7 @@ from extension_manifests.errors import ExtensionError
 from extension_runtime.image import attach as images
 from extension_runtime.image import records
 from extension_runtime.image.current import is_current
-from extension_runtime.merge import change, tell
+from extension_runtime.merge import change, tell, trial
 from extension_runtime.merge.attach import AttachUnits, Renew
 from extension_runtime.merge.choose import Candidate
 from extension_runtime.merge.mountunits import MountUnits, stop
@@ -26,14 +26,15 @@ from extension_runtime.steps import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from extension_manifests.manifest import Manifest
 
+    from extension_runtime.merge.choose import Choice
     from extension_runtime.merge.goal import Goal, Order
     from extension_runtime.merge.outlook import Outlook
     from extension_runtime.merge.stage import Stage
-    from extension_runtime.merge.state import State
+    from extension_runtime.merge.state import Standing, State
     from extension_runtime.merge.wanted import Wanted
     from extension_runtime.overlay.hierarchy import Hierarchy
     from extension_runtime.paths import Paths
@@ -80,6 +81,17 @@ class Live:
         A service that starts before its hierarchy has an anchor cannot be brought up to date later.
         """
         return True
+
+    def leave_out_breaking(
+        self, outlook: Outlook, order: Order, choices: Sequence[Choice], good: Mapping[str, Standing], risky: bool
+    ) -> None:
+        """Take back the choice of layers with which programs would not start; `risky`: some could do that."""
+        if not (risky or order.boot):
+            return
+        try:
+            trial.leave_out_breaking(outlook, choices, good)
+        except (ExtensionError, OSError) as error:
+            self._said.append(f"programs could not be tried on what is to be merged: {error}")
 
     def before_swap(self, outlook: Outlook, order: Order, goal: Goal, stages: Sequence[Stage]) -> Iterator[Step]:
         """The steps when all is staged."""

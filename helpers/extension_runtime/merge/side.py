@@ -5,16 +5,16 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Protocol
 
     from extension_manifests.manifest import Manifest
 
-    from extension_runtime.merge.choose import Candidate
+    from extension_runtime.merge.choose import Candidate, Choice
     from extension_runtime.merge.goal import Goal, Order
     from extension_runtime.merge.outlook import Outlook
     from extension_runtime.merge.stage import Stage
-    from extension_runtime.merge.state import Stale, State
+    from extension_runtime.merge.state import Stale, Standing, State
     from extension_runtime.merge.wanted import Wanted
     from extension_runtime.steps import Step
 
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
         def needs_base(self, wanted: Wanted) -> bool:
             """Whether the base of what is `wanted` is to be bound, now that anything is merged."""
+
+        def leave_out_breaking(
+            self, outlook: Outlook, order: Order, choices: Sequence[Choice], good: Mapping[str, Standing], risky: bool
+        ) -> None:
+            """Take back the choice of layers with which programs would not start; `risky`: some could do that."""
 
         def before_swap(self, outlook: Outlook, order: Order, goal: Goal, stages: Sequence[Stage]) -> Iterator[Step]:
             """The steps when all is staged."""

@@ -82,4 +82,4 @@ class Stage(Step):
             above = upper.ephemeral(self._paths, self.hierarchy.name, self.hierarchy.base, self._made)
         if above:
             work = self._work = upper.work(above, self.hierarchy.name, self._generation)
-        return build(self._paths, self.hierarchy, lowers, self._generation, above, work)
+        return build(self._paths, self.hierarchy, lowers, self._generation, above, work, self._wanted.mends)

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     Data = dict[str, Any]
     T = TypeVar("T")
 
-FORMAT = 1
-UPGRADES: dict[int, Callable[[Data], Data]] = {}
-"""Format before FORMAT to what makes JSON data of FORMAT of it."""
-
 
 class FormatError(ValueError):
     """Data that is no state of a format that this version reads."""
@@ -59,6 +55,11 @@ def _texts(found: Data, key: str) -> list[str]:
     return [_text({key: item}, key) for item in _list(found, key)]
 
 
+def _counts(found: Data, key: str) -> dict[str, int]:
+    given = _object(found.get(key))
+    return {name: _number(given, name) for name in given}
+
+
 def _layers(found: Data, key: str) -> list[tuple[str, str]]:
     pairs = [_texts({key: item}, key) for item in _list(found, key)]
     if any(len(pair) != 2 for pair in pairs):
@@ -75,6 +76,23 @@ def _plain(value: object) -> object:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return value
+
+
+FORMAT = 2
+
+
+def _compare_all(found: Data) -> Data:
+    """Format 1 did not know of comparisons with the base: all extensions still have to be compared."""
+    fresh = {"compared": "", "forced": False, "overrides": {}, "mends": [], "remarks": []}
+    merges = [item for item in (found, found.get("previous")) if isinstance(item, dict)]
+    for extensions in [_object(item.get("extensions")) for item in merges]:
+        for item in extensions.values():
+            _object(item).update(fresh)
+    return {**found, "format": 2}
+
+
+UPGRADES: dict[int, Callable[[Data], Data]] = {1: _compare_all}
+"""Format before FORMAT to what makes JSON data of the next one of it."""
 
 
 class _Record:
@@ -107,13 +125,24 @@ class _Record:
 
 
 class Standing(_Record):
-    """How one extension stands: `state` as `extensionctl list` has it, `reason` why, `layer` its pinned layer or ""."""
+    """How one extension stands: `state` as `extensionctl list` has it, `reason` why, `layer` its pinned layer or "".
+
+    `compared`: with which Hides= its layer was compared with the base, "" if it was not.  What came of it: `overrides`,
+    how many files of which extension ("" for the base) it replaces, and `mends`, folders that keep what the base has of
+    mode and owner.  `remarks`: what a person should know, and `forced`: that somebody insisted on it.
+    """
 
     __slots__ = (
-        "classes", "hierarchies", "identity", "image", "layer", "manifest", "name", "reason", "state", "version",
+        "classes", "compared", "forced", "hierarchies", "identity", "image", "layer", "manifest", "mends", "name",
+        "overrides", "reason", "remarks", "state", "version",
     )  # fmt: skip
 
-    FIELDS = {**dict.fromkeys(__slots__, _text), "classes": _texts, "hierarchies": _texts}  # noqa: RUF012
+    FIELDS = {  # noqa: RUF012
+        **dict.fromkeys(__slots__, _text),
+        **dict.fromkeys(("classes", "hierarchies", "mends", "remarks"), _texts),
+        "forced": _flag,
+        "overrides": _counts,
+    }
 
     def __init__(
         self,
@@ -128,6 +157,11 @@ class Standing(_Record):
         classes: list[str] | None = None,
         hierarchies: list[str] | None = None,
         layer: str = "",
+        compared: str = "",
+        forced: bool = False,
+        overrides: dict[str, int] | None = None,
+        mends: list[str] | None = None,
+        remarks: list[str] | None = None,
     ) -> None:
         self.name = name
         self.state = state
@@ -139,6 +173,11 @@ class Standing(_Record):
         self.classes = classes or []
         self.hierarchies = hierarchies or []
         self.layer = layer
+        self.compared = compared
+        self.forced = forced
+        self.overrides = overrides or {}
+        self.mends = mends or []
+        self.remarks = remarks or []
 
     def but(self, **changes: str) -> Standing:
         """A copy with some texts changed."""

@@ -16,12 +16,22 @@ if TYPE_CHECKING:
 
 
 class Wanted:
-    """What is to lie over one hierarchy: `layers` as (extension, folder), lowest first; `mode` as in the settings."""
+    """What is to lie over one hierarchy: `layers` as (extension, folder), lowest first; `mode` as in the settings.
 
-    __slots__ = ("imported", "layers", "merged", "mode", "name", "upper")
+    `mends`: folders of the base, relative to it, whose mode and owner stay what they are, whatever the layers have.
+    """
+
+    __slots__ = ("imported", "layers", "mends", "merged", "mode", "name", "upper")
 
     def __init__(
-        self, name: str, mode: str, layers: list[tuple[str, str]], upper: str, imported: bool, merged: bool
+        self,
+        name: str,
+        mode: str,
+        layers: list[tuple[str, str]],
+        upper: str,
+        imported: bool,
+        merged: bool,
+        mends: Iterable[str] = (),
     ) -> None:
         self.name = name
         self.mode = mode
@@ -29,6 +39,7 @@ class Wanted:
         self.upper = upper
         self.imported = imported
         self.merged = merged
+        self.mends = sorted(set(mends))
 
     @property
     def writable(self) -> bool:
@@ -56,7 +67,15 @@ def hierarchies(choices: Iterable[Choice], settings: Settings, existing: Iterabl
         configured = settings.hierarchy(name)
         imported = bool(configured.import_) and configured.mode != "persistent"
         merged = settings.enabled and (bool(layers) or configured.mode != "auto" or imported)
-        result.append(Wanted(name, configured.mode, layers, configured.upper, imported, merged))
+        prefix = f"/{name}/"
+        mends = [
+            path.removeprefix(prefix)
+            for choice in chosen
+            if choice.source != NONE
+            for path in choice.standing.mends
+            if path.startswith(prefix)
+        ]
+        result.append(Wanted(name, configured.mode, layers, configured.upper, imported, merged, mends))
     return result
 
 

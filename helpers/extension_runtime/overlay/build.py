@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-MAX_LOWERS = 499  # of 500 that overlayfs takes, one is the base
+MAX_LOWERS = 498  # of 500 that overlayfs takes, one is the base and one the skeleton
 
 
-def build(lowers: Sequence[str], *, upper: str = "", work: str = "", name: str, attributes: int, scratch: str) -> int:
+def build(
+    lowers: Sequence[str | int], *, upper: str = "", work: str = "", name: str, attributes: int, scratch: str
+) -> int:
     """Return a detached overlay of the folders `lowers`, highest first; without an `upper` it is read-only.
 
+    A lower that is a number is a descriptor of a detached mount, which stays the caller's.
     `scratch` is a folder on a private mount, used by kernels that cannot do this detached.
 
     Raises OSError as the kernel words it: EINVAL for too deep a stacking, ELOOP for a folder that is there twice.
@@ -27,6 +30,9 @@ def build(lowers: Sequence[str], *, upper: str = "", work: str = "", name: str, 
     fds: list[int] = []
     try:
         for lower in lowers:
+            if isinstance(lower, int):
+                fds.append(os.dup(lower))
+                continue
             # By descriptor: what was checked is what is stacked, even when a path changes in between.
             fds.append(syscalls.openat2(lower, os.O_PATH | os.O_DIRECTORY, syscalls.RESOLVE_NO_SYMLINKS))
         options = [("xino", "off"), ("index", "off"), ("metacopy", "off")]

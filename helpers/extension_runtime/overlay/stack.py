@@ -6,45 +6,49 @@ from __future__ import annotations
 import errno
 import os
 
-from extension_runtime.files import folder
 from extension_runtime.kernel import syscalls
 from extension_runtime.overlay import build as overlays
+from extension_runtime.overlay import skeleton
 from extension_runtime.overlay.hierarchy import Hierarchy
 from extension_runtime.overlay.top import OverlayError, source
 from extension_runtime.paths import Paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 def build(
-    paths: Paths, hierarchy: Hierarchy, lowers: Sequence[str], generation: int, above: str = "", work: str = ""
+    paths: Paths,
+    hierarchy: Hierarchy,
+    lowers: Sequence[str],
+    generation: int,
+    above: str = "",
+    work: str = "",
+    mends: Iterable[str] = (),
 ) -> int:
-    """Return a detached overlay of `lowers`, highest first, over the base of `hierarchy`.  Raises OverlayError."""
+    """Return a detached overlay of `lowers`, highest first, over the base of `hierarchy`.  Raises OverlayError.
+
+    Its root, and the folders `mends` (relative), have mode, owner and attributes that they have in the base.
+    """
     # The mount's own "ro" would be taken for a sandbox's in the namespaces of services: read-only is the superblock.
     flags = os.statvfs(hierarchy.base).f_flag & (os.ST_NOSUID | os.ST_NOEXEC)  # the bits are those of MOUNT_ATTR_*
     attributes = flags | syscalls.MOUNT_ATTR_NODEV
-    below = [*lowers, hierarchy.base]
-    if len(below) == 1 and not above:
-        below.insert(0, _empty(paths))  # overlayfs wants two, or an upper
     try:
-        return overlays.build(
-            below,
-            upper=above,
-            work=work,
-            name=source(hierarchy.name, generation),
-            attributes=attributes,
-            scratch=paths.staging,
-        )
+        top = skeleton.build(hierarchy.base, mends)
+        try:
+            return overlays.build(
+                [top, *lowers, hierarchy.base],
+                upper=above,
+                work=work,
+                name=source(hierarchy.name, generation),
+                attributes=attributes,
+                scratch=paths.staging,
+            )
+        finally:
+            os.close(top)
     except OSError as error:
         raise OverlayError(f"{hierarchy.target}: cannot be stacked: {error}{_hint(error)}") from None
-
-
-def _empty(paths: Paths) -> str:
-    path = f"{paths.run}/empty"
-    folder(path)
-    return path
 
 
 def _hint(error: OSError) -> str:

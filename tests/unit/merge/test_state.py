@@ -25,13 +25,13 @@ from extension_runtime.merge.state import (
     State,
 )  # fmt: skip
 
-BEFORE = Path(__file__).resolve().parent / "state-format-1.json"
+HERE = Path(__file__).resolve().parent
 OTHERS: tuple[Any, ...] = (None, True, 7, 1.5, "text", [], [7], ["text"], [[]], {}, {"key": 7})
 """A value of each type of JSON, and lists and objects that hold what they must not."""
 
 
-def written() -> Any:
-    return json.loads(BEFORE.read_text(encoding="utf-8"))
+def written(format_: int = FORMAT) -> Any:
+    return json.loads((HERE / f"state-format-{format_}.json").read_text(encoding="utf-8"))
 
 
 def places(value: object, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -135,6 +135,8 @@ def test_what_is_no_object_is_no_state(data: object) -> None:
         (("last",), False, "has something else where it must have an object"),
         (("history", 0, "generation"), None, "has no right generation"),
         (("stale", 0, "unit"), [], "has no right unit"),
+        (("extensions", "site", "overrides"), [], "has something else where it must have an object"),
+        (("extensions", "site", "overrides"), {"a": "1"}, "has no right a"),
         (("format",), "1", "has no right format"),
         (("format",), True, "has no right format"),
     ],
@@ -152,8 +154,16 @@ def test_a_right_state_comes_back_whole() -> None:
 
 
 def test_what_the_version_before_wrote_is_read_and_says_the_same() -> None:
-    found = State.of(written())
-    assert found.data() == {**written(), "format": FORMAT}
+    found = State.of(written(1))
+    before = written(1)
+    assert found.data() | before | {"format": FORMAT} == found.data() | {
+        "extensions": before["extensions"],
+        "previous": before["previous"],
+    }
+    for name, item in before["extensions"].items():
+        assert {key: found.data()["extensions"][name][key] for key in item} == item
+    # All that was merged then has yet to be compared with the base.
+    assert {item.compared for item in found.now.extensions.values()} == {""}
     assert found.now.generation == 7
     assert sorted(found.now.layered()) == ["debug-tools", "site"]
     assert found.now.extensions["legacy"].reason == "masked by /etc/extensions.d/legacy.extension"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from extension_runtime.overlay import build, stack
+from extension_runtime.overlay import build, skeleton, stack
 from extension_runtime.overlay.hierarchy import Hierarchy
 from extension_runtime.overlay.top import OverlayError
 from extension_runtime.paths import Paths
@@ -23,8 +23,9 @@ def usr(path: Path) -> tuple[Paths, Hierarchy]:
     return paths, Hierarchy("usr", f"{path}/usr", paths)
 
 
-def test_a_layer_that_is_gone_is_named_with_the_hierarchy(tmp_path: Path) -> None:
+def test_a_layer_that_is_gone_is_named_with_the_hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths, hierarchy = usr(tmp_path)
+    monkeypatch.setattr(skeleton, "build", lambda base, _mends: os.open(base, os.O_RDONLY))
     with pytest.raises(OverlayError) as raised:
         stack.build(paths, hierarchy, [f"{tmp_path}/missing"], 4)
     assert str(raised.value).startswith(f"{tmp_path}/usr: cannot be stacked: [Errno 2] ")
@@ -46,6 +47,7 @@ def test_what_the_kernel_means_is_said_where_that_is_known(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(build, "build", fail)
+    monkeypatch.setattr(skeleton, "build", lambda base, _mends: os.open(base, os.O_RDONLY))
     paths, hierarchy = usr(tmp_path)
     with pytest.raises(OverlayError) as raised:
         stack.build(paths, hierarchy, ["/layer"], 4)
@@ -56,26 +58,33 @@ def test_what_the_kernel_means_is_said_where_that_is_known(
     ("lowers", "above", "below"),
     [
         (["/top", "/low"], "", ["/top", "/low", "BASE"]),
-        ([], "", ["RUN/empty", "BASE"]),
+        ([], "", ["BASE"]),
         ([], "/up", ["BASE"]),
         (["/low"], "/up", ["/low", "BASE"]),
     ],
 )
-def test_the_base_is_lowest_and_an_empty_folder_makes_two(
+def test_the_base_is_lowest_and_its_skeleton_on_top(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lowers: list[str], above: str, below: list[str]
 ) -> None:
     paths, hierarchy = usr(tmp_path)
-    asked: list[tuple[Sequence[str], dict[str, Any]]] = []
+    asked: list[tuple[Sequence[str | int], dict[str, Any]]] = []
+    fd = os.open(tmp_path, os.O_RDONLY)
 
-    def note(folders: Sequence[str], **more: Any) -> int:
+    def note(folders: Sequence[str | int], **more: Any) -> int:
         asked.append((folders, more))
         return 7
 
+    def skeleton_of(base: str, mends: Sequence[str]) -> int:
+        assert (base, mends) == (hierarchy.base, ["bin"])
+        return fd
+
     monkeypatch.setattr(build, "build", note)
-    assert stack.build(paths, hierarchy, lowers, 4, above, above and "/work") == 7
+    monkeypatch.setattr(skeleton, "build", skeleton_of)
+    assert stack.build(paths, hierarchy, lowers, 4, above, above and "/work", ["bin"]) == 7
     [(folders, more)] = asked
-    assert list(folders) == [name.replace("BASE", hierarchy.base).replace("RUN", paths.run) for name in below]
+    assert list(folders) == [fd, *(name.replace("BASE", hierarchy.base) for name in below)]
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
     assert (more["name"], more["upper"], more["scratch"]) == ("extensions:usr:4", above, paths.staging)
     # nodev always, nosuid and noexec as the base has them, and never read-only: that is the superblock's.
     assert more["attributes"] & ~(os.ST_NOSUID | os.ST_NOEXEC) == 4
-    assert all(os.path.isdir(folder) for folder in folders if folder.startswith(str(tmp_path)))

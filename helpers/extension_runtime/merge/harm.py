@@ -1,0 +1,181 @@
+#  SPDX-License-Identifier: MIT
+"""Leaves out what takes away from the base, and notes what is replaced, before anything is staged."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from extension_runtime.kernel import chase, mountinfo
+from extension_runtime.layers import harm, vital
+from extension_runtime.layers.harm import Ground, Impact, Part
+from extension_runtime.layers.outline import Outline
+from extension_runtime.merge import choose
+from extension_runtime.merge.fit import fall_back
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from extension_runtime.merge.choose import Choice
+    from extension_runtime.merge.outlook import Outlook
+    from extension_runtime.merge.state import Standing
+    from extension_runtime.overlay.hierarchy import Hierarchy
+
+SAID_MAX = 3  # harms that a reason names
+
+
+def leave_out_harmful(
+    outlook: Outlook, choices: Sequence[Choice], good: Mapping[str, Standing], forced: Collection[str]
+) -> bool:
+    """Take back the choice of layers that take away from the base, and note in the others what they replace.
+
+    A layer is read once; harm does not keep out the extensions in `forced`.  Returns whether programs of the base may
+    find something else than before.
+    """
+    comparison = _Comparison(outlook, forced)
+    while True:
+        found = comparison.impacts(choices)
+        bad = {choice.name: problem for choice in choices if (problem := comparison.problem(choice, found))}
+        for choice in choices:
+            if choice.name in bad:
+                fall_back(choice, bad[choice.name], good.get(choice.name))
+        if not bad:
+            break
+        # Once more: what the others replace of those that went, they do not replace any more.
+    merged = {choice.name for choice in choices if choice.source != choose.NONE}
+    for choice in choices:
+        if choice.name in merged:
+            comparison.note(choice, found.get(choice.name), merged & (found.keys() | choice.standing.overrides.keys()))
+    return any(impact.risky for impact in found.values())
+
+
+class _Comparison:
+    """The layers of some choices beside the bases; what was read of them is kept."""
+
+    def __init__(self, outlook: Outlook, forced: Collection[str]) -> None:
+        self._outlook = outlook
+        self._forced = forced
+        self._manifests = {manifest.name: manifest for manifest in outlook.plan.extensions}
+        self._outlines: dict[str, Outline] = {}
+        self._grounds: dict[str, Ground] = {}
+
+    def impacts(self, choices: Sequence[Choice]) -> dict[str, Impact]:
+        """What each layer does that has to be compared; nothing is read when there is none."""
+        fresh = {choice.name: Impact() for choice in choices if self._is_fresh(choice)}
+        for hierarchy in self._outlook.hierarchies.values():
+            merged = [c for c in choices if c.source != choose.NONE and hierarchy.name in c.standing.hierarchies]
+            if hierarchy.has_base and any(choice.name in fresh for choice in merged):
+                parts = [self._part(choice, hierarchy, choice.name in fresh) for choice in merged]
+                for name, impact in harm.compare(self._ground(hierarchy), parts).items():
+                    if name in fresh:
+                        fresh[name].add(impact)
+                    elif impact.overrides:
+                        fresh.setdefault(name, Impact()).add(impact)
+        return fresh
+
+    def problem(self, choice: Choice, found: Mapping[str, Impact]) -> str:
+        """Why `choice` cannot be merged, "" if it can."""
+        impact = found.get(choice.name)
+        if impact is None or choice.source == choose.NONE:
+            return ""
+        lines = [*impact.stops, *([] if choice.name in self._forced else impact.harms)]
+        more = f"; and {len(lines) - SAID_MAX} more" if len(lines) > SAID_MAX else ""
+        return "; ".join(lines[:SAID_MAX]) + more
+
+    def note(self, choice: Choice, impact: Impact | None, current: Collection[str]) -> None:
+        """Write down in the standing of a `choice` that is merged what came of the comparison."""
+        stands = choice.standing
+        others = {name: number for name, number in stands.overrides.items() if name in current or not name}
+        if impact is None:
+            stands.overrides = others
+            return
+        counts = {name: len(paths) for name, paths in impact.overrides.items()}
+        if not self._is_fresh(choice):
+            stands.overrides = {**others, **counts}
+            return
+        stands.overrides = counts
+        stands.mends = impact.mends
+        stands.compared = self._terms(choice)
+        stands.remarks += [f"{path}: not seen, because something else is mounted there" for path in impact.unseen]
+        if impact.harms:
+            stands.forced = True
+            stands.remarks += [f"merged by --force, until the next boot: {line}" for line in impact.harms[:SAID_MAX]]
+
+    def _is_fresh(self, choice: Choice) -> bool:
+        if choice.source == choose.LAST_GOOD:
+            return not choice.standing.compared
+        return choice.source != choose.NONE and (
+            choice.source == choose.NEW or choice.standing.compared != self._terms(choice)
+        )
+
+    def _terms(self, choice: Choice) -> str:
+        """What was allowed when a layer was compared."""
+        manifest = self._manifests.get(choice.name)
+        allowed = sorted(manifest.hides) if manifest else []
+        return " ".join(["Hides=", *allowed, *(["--force"] if choice.name in self._forced else [])])
+
+    def _part(self, choice: Choice, hierarchy: Hierarchy, fresh: bool) -> Part:
+        manifest = self._manifests.get(choice.name)
+        path = f"{choice.standing.layer}/{hierarchy.name}"
+        outline = self._outlines.setdefault(path, Outline(path))
+        return Part(choice.name, outline, matcher(manifest.hides if manifest else ()), fresh)
+
+    def _ground(self, hierarchy: Hierarchy) -> Ground:
+        if hierarchy.name not in self._grounds:
+            self._grounds[hierarchy.name] = Ground(
+                hierarchy.name,
+                Outline(hierarchy.base),
+                mounted_below(hierarchy.target),
+                matcher(vital.VITAL),
+                folders_of(self._outlook.paths.root),
+            )
+        return self._grounds[hierarchy.name]
+
+
+def mounted_below(target: str) -> dict[str, bool]:
+    """What is mounted on the visible mount at `target`, by relative path, to whether it is a folder."""
+    table = mountinfo.read()
+    top = table.mounts[mountinfo.visible(target)]
+    prefix = target.rstrip("/") + "/"
+    found = {}
+    for mount in table.submounts(top):
+        if mount.path.startswith(prefix):
+            try:
+                # Not stat(): that would have an automount mounted, and wait for it.
+                fd = os.open(mount.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except OSError:
+                continue  # something else that is mounted hides it
+            try:
+                found[mount.path.removeprefix(prefix)] = stat.S_ISDIR(os.fstat(fd).st_mode)
+            finally:
+                os.close(fd)
+    return found
+
+
+def folders_of(root: str) -> Callable[[str], bool]:
+    """Tells of a path of `root` whether it ends, links followed, at a folder."""
+
+    def leads(path: str) -> bool:
+        root_fd = chase.open_root(root or "/")
+        try:
+            os.close(chase.locate(root_fd, path, folder=True))
+        except OSError:
+            return False
+        finally:
+            os.close(root_fd)
+        return True
+
+    return leads
+
+
+def matcher(globs: Sequence[str]) -> Callable[[str], bool]:
+    """Tells whether a path matches one of `globs`."""
+    import re
+
+    from extension_runtime.react.actionfile import pattern
+
+    if not globs:
+        return lambda _path: False
+    expression = re.compile("|".join(f"(?:{pattern(glob)})" for glob in globs))
+    return lambda path: expression.fullmatch(path) is not None
