@@ -18,6 +18,7 @@ class Paths:
         "attached",
         "base",
         "extension",
+        "forced",
         "layers",
         "lock",
         "merged",
@@ -40,6 +41,7 @@ class Paths:
         self.staging = f"{self.run}/staging"
         self.merged = f"{self.run}/merged"
         self.upper = f"{self.run}/upper"
+        self.forced = f"{self.run}/forced"
         self.state = f"{self.run}/state.json"
         self.lock = f"{self.run}/lock"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import os
 
-from extension_manifests import chase, classes, load, manifest, search, settings, unitfile
-from extension_manifests.errors import Diagnostic, ExtensionError, ManifestError, printable
+from extension_manifests import chase, load, manifest, search, settings, unitfile
+from extension_manifests.errors import Diagnostic, ManifestError, printable
 from extension_manifests.names import SUFFIX, name_problem
 
 from extension_runtime.cli import table
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from extension_manifests.manifest import Manifest
     from extension_manifests.unitfile import Entry
-
-    from extension_runtime.image.host import Host
 
     Build = Callable[[str, str, list[Entry], list[Diagnostic]], object]
 
@@ -33,13 +32,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """What to look at, and for which system."""
     parser.add_argument("files", metavar="FILE", nargs="*", default=[], help="manifest, action, settings or image")
     parser.add_argument("--os-release", metavar="FILE", help="match images against this os-release file")
+    parser.add_argument("--os-root", metavar="DIR", help="compare images with the system below DIR")
 
 
 def run(options: Options) -> int:
     """Look at the files of the command line, or at all of the system.  1 when there is an error."""
     if options.files:
-        system = _system(options)
-        found = unique([problem for path in options.files for problem in file_problems(path, system)])
+        images: list[str] = []
+        found = [problem for path in options.files for problem in file_problems(path, images)]
+        found = unique([*found, *(_of_images(images, options) if images else ())])
     else:
         found = system_problems(options.root)
     errors = sum(problem.severity == "error" for problem in found)
@@ -60,10 +61,28 @@ def _line(problem: Diagnostic, screen: table.Screen) -> str:
     return printable(where) + kind + printable(problem.message)
 
 
-def _system(options: Options) -> Host:
+def _of_images(images: list[str], options: Options) -> list[Diagnostic]:
+    """What is wrong with images, on the system that the command line names."""
+    from extension_runtime.cli import images as of_images
     from extension_runtime.image import host, inspect
 
-    return inspect.system_of(options.os_release) if options.os_release else host.read(options.root or "/")
+    root = options.os_root or options.root
+    system = inspect.system_of(options.os_release) if options.os_release else host.read(root or "/")
+    manifests = [found for path in options.files for found in _manifests(path)]
+    given = {one.name for one in manifests}
+    manifests += [one for one in load.load(root).extensions if one.name not in given]
+    return of_images.problems(images, system, root, manifests)
+
+
+def _manifests(path: str) -> list[Manifest]:
+    """The manifest `path`, if it is a right one."""
+    name = os.path.basename(path).removesuffix(SUFFIX)
+    if not path.endswith(SUFFIX) or name_problem(name):
+        return []
+    try:
+        return [manifest.build(name, path, unitfile.parse(_text(path), path), [])]
+    except (ManifestError, OSError):
+        return []  # said where it is checked
 
 
 def system_problems(root: str) -> list[Diagnostic]:
@@ -126,8 +145,8 @@ def settings_problems(path: str, text: str) -> list[Diagnostic]:
     return found
 
 
-def file_problems(path: str, system: Host) -> list[Diagnostic]:
-    """All mistakes of one file of the command line, whatever kind of file it is."""
+def file_problems(path: str, images: list[str]) -> list[Diagnostic]:
+    """All mistakes of one file of the command line, whatever kind of file it is; an image is added to `images`."""
     path = path.rstrip("/") or "/"
     if not os.path.lexists(path):
         return [Diagnostic(path, 0, "does not exist")]
@@ -136,7 +155,7 @@ def file_problems(path: str, system: Host) -> list[Diagnostic]:
     try:
         if os.path.isdir(path) and any(entry.endswith(tuple(BUILDERS)) for entry in os.listdir(path)):
             inside = sorted(name for name in os.listdir(path) if name.endswith(tuple(BUILDERS)) or name == SETTINGS)
-            return [problem for entry in inside for problem in file_problems(f"{path}/{entry}", system)]
+            return [problem for entry in inside for problem in file_problems(f"{path}/{entry}", images)]
         for suffix, build in BUILDERS.items():
             if base.endswith(suffix):
                 return _one_file(build, base.removesuffix(suffix), path)
@@ -144,7 +163,8 @@ def file_problems(path: str, system: Host) -> list[Diagnostic]:
             return mistakes_of(manifest.build, "any", path, [(path, _text(path))])
         if base == SETTINGS or (base.endswith(DROPIN) and folder == SETTINGS + ".d"):
             return settings_problems(path, _text(path))
-        return _one_image(path, system)
+        images.append(path)
+        return []
     except ManifestError as error:
         return [error.diagnostic]
     except OSError as error:
@@ -162,20 +182,3 @@ def _one_file(build: Build, name: str, path: str) -> list[Diagnostic]:
         return [Diagnostic(path, 0, problem)]
     text = _text(path)
     return mistakes_of(build, name, path, [(path, text)]) if text else []
-
-
-def _one_image(path: str, system: Host) -> list[Diagnostic]:
-    """What is wrong with an image; that it was made for another system is an error, too: somebody asked."""
-    from extension_runtime.image import find, inspect
-
-    try:
-        with find.find("/", os.path.realpath(path), classes.NAMES) as picked:
-            verdict = inspect.probe_all(picked, system)
-    except ExtensionError as error:
-        return [_located(path, str(error))]
-    return [_located(path, verdict.mismatch)] if verdict.mismatch else []
-
-
-def _located(path: str, message: str) -> Diagnostic:
-    """A diagnostic at `path` of a message that may begin with it, and with a file inside the image."""
-    return Diagnostic(path, 0, message.removeprefix(f"{os.path.realpath(path)}: "))

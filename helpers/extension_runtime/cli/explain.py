@@ -15,6 +15,10 @@ from extension_runtime.cli.facts import ROOT_ONLY, Extension, Facts, gather
 from extension_runtime.cli.options import DONE, Options, note
 from extension_runtime.image import find, host, inspect
 from extension_runtime.kernel import chase
+from extension_runtime.merge import harm
+from extension_runtime.merge.outlook import Outlook
+from extension_runtime.overlay import hierarchy
+from extension_runtime.paths import Paths
 from extension_runtime.pid1 import queries
 
 TYPE_CHECKING = False
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
 Paragraphs = dict[str, list[str]]
 INDENT = 13
+NAMED_MAX = 20  # values of a paragraph that a person reads
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,14 +56,15 @@ def run(options: Options) -> int:
     colour = table.STATE_COLOURS[extension.state]
     lines = [f"{screen.paint('●', colour)} {name}: {screen.paint(extension.state, colour)}"]
     for key, values in found.items():
-        lines += table.paragraph(key, values, screen, indent=INDENT)
+        more = [f"and {len(values) - NAMED_MAX} more; --json=pretty names them"] if len(values) > NAMED_MAX else []
+        lines += table.paragraph(key, [*values[:NAMED_MAX], *more], screen, indent=INDENT)
     table.show(lines, screen, pager=options.pager)
     return DONE
 
 
 def collect(facts: Facts, extension: Extension) -> Paragraphs:
     """What decided, under the words that a person reads, in the order in which it was decided."""
-    found: Paragraphs = {"Reason": [extension.reason] if extension.reason else []}
+    found: Paragraphs = {"Reason": [extension.reason] if extension.reason else [], "Remarks": list(extension.remarks)}
     found.update(_manifest_files(facts, extension.name))
     problems = facts.plan.broken.get(extension.name, [])
     found["Mistakes"] = [str(problem) for problem in problems]
@@ -68,7 +74,10 @@ def collect(facts: Facts, extension: Extension) -> Paragraphs:
             found.update(_units(facts, extension.name))
         found.update(_image(facts, manifests[0]))
         found.update(_layer(facts, extension))
+        found["May hide"] = list(manifests[0].hides)
         found["On change"] = _reload(manifests[0])
+    if extension.state == "merged" and facts.readable:
+        found.update(_impact(facts, extension.name))
     return {key: values for key, values in found.items() if values}
 
 
@@ -159,6 +168,20 @@ def _layer(facts: Facts, extension: Extension) -> Paragraphs:
         orders = {"by manifests: ": [m.name for m in facts.plan.extensions]}
     return {
         "Layer": [where + _place(extension.name, order) for where, order in orders.items() if extension.name in order]
+    }
+
+
+def _impact(facts: Facts, name: str) -> Paragraphs:
+    """What the extension does to the base and to others, as it is now."""
+    paths = Paths(facts.root)
+    outlook = Outlook(paths, facts.state, facts.plan, hierarchy.find(paths), set())
+    impact = harm.impact_of(outlook, name)
+    return {
+        "Replaces": [
+            f"{file}{f', of {owner}' if owner else ''}" for owner, files in impact.overrides.items() for file in files
+        ],
+        "Takes away": [*impact.stops, *impact.harms],
+        "Keeps": [f"{folder}, as it is on the system" for folder in impact.mends],
     }
 
 

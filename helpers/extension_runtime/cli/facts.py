@@ -34,9 +34,16 @@ ROOT_ONLY = "what is merged is recorded for root only, so this is what the units
 
 
 class Extension:
-    """A row of `extensionctl list`.  `state` is merged, ready, skipped, failed or masked; `reason` is why."""
+    """A row of `extensionctl list`.  `state` is merged, ready, skipped, failed or masked; `reason` is why.
 
-    __slots__ = ("classes", "hierarchies", "image", "manifest", "name", "reason", "state", "version")
+    `overrides`: how many files of which extension ("" for the base) it replaces.  `remarks`: what else is to be known.
+    `forced`: it is merged because somebody insisted.
+    """
+
+    __slots__ = (
+        "classes", "forced", "hierarchies", "image", "manifest", "name", "overrides", "reason", "remarks", "state",
+        "version",
+    )  # fmt: skip
 
     def __init__(self, name: str, manifest: str, classes: tuple[str, ...] = ()) -> None:
         self.name = name
@@ -47,6 +54,9 @@ class Extension:
         self.image = ""
         self.version = ""
         self.hierarchies: tuple[str, ...] = ()
+        self.overrides: dict[str, int] = {}
+        self.remarks: tuple[str, ...] = ()
+        self.forced = False
 
     def is_(self, state: str, reason: str) -> Extension:
         """Set the state and why."""
@@ -65,6 +75,12 @@ class Extension:
             "version": self.version,
             "hierarchies": list(self.hierarchies),
             "manifest": self.manifest,
+            "overrides": {
+                "base": self.overrides.get("", 0),
+                "extensions": {name: number for name, number in sorted(self.overrides.items()) if name},
+            },
+            "remarks": list(self.remarks),
+            "forced": self.forced,
         }
 
 
@@ -131,6 +147,7 @@ class Facts:
         found.image = merged.image
         found.version = merged.version
         found.hierarchies = tuple(merged.hierarchies)
+        found.overrides, found.remarks, found.forced = merged.overrides, tuple(merged.remarks), merged.forced
         reason = merged.reason
         if name in self.plan.masked:
             reason = f"masked by {self.plan.masked[name]}; the next refresh takes it off"
@@ -167,6 +184,7 @@ class Facts:
         found.image = record.image
         found.version = record.version
         found.hierarchies = tuple(record.hierarchies)
+        found.remarks = tuple(record.remarks)
         if record.state != "attached":
             return found.is_(record.state, record.reason)
         if merged is not None and merged.reason:

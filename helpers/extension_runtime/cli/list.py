@@ -11,12 +11,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from extension_runtime.cli.facts import Extension
+
 HEADINGS = ("name", "class", "state", "version", "hierarchies", "reason")
 STATE = HEADINGS.index("state")
 
 
 def arguments(_parser: argparse.ArgumentParser) -> None:
     """It has none of its own."""
+
+
+def _said(extension: Extension) -> list[str]:
+    """All that is to be said of an extension in one line."""
+    found = [extension.reason] if extension.reason else []
+    number = sum(extension.overrides.values())
+    found += [f"replaces {number} file{'s' if number > 1 else ''}"] if number else []
+    return [*found, *extension.remarks]
 
 
 def run(options: Options) -> int:
@@ -30,7 +40,14 @@ def run(options: Options) -> int:
         return DONE
     screen = table.screen()
     rows = [
-        (e.name, " ".join(e.classes), e.state, e.version, " ".join(f"/{h}" for h in e.hierarchies), e.reason)
+        (
+            e.name,
+            " ".join(e.classes),
+            e.state,
+            e.version,
+            " ".join(f"/{h}" for h in e.hierarchies),
+            "; ".join(_said(e)),
+        )
         for e in extensions
     ]
     if not rows:

@@ -104,12 +104,19 @@ def parse(argv: list[str]) -> Options:
     # argparse stores None for a verb that was not given.
     options.verb = options.verb or "status"
     options.os_release = options.os_release or ""
-    if options.root:
-        root = os.path.realpath(options.root)
-        if not os.path.isdir(root):
-            raise UsageError(f"--root={options.root}: no such directory")
-        options.root = "" if root == "/" else root
+    options.root = _directory("--root", options.root)
+    options.os_root = _directory("--os-root", options.os_root or "")
     return options
+
+
+def _directory(option: str, given: str) -> str:
+    """The directory `given` with an option as a real path, "" for the running system.  Raises UsageError."""
+    if not given:
+        return ""
+    root = os.path.realpath(given)
+    if not os.path.isdir(root):
+        raise UsageError(f"{option}={given}: no such directory")
+    return "" if root == "/" else root
 
 
 def _module(verb: str) -> Any:

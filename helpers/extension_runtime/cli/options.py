@@ -24,10 +24,12 @@ class Options:
     always: bool = False
     dry_run: bool = False
     files: list[str]
+    force: list[str] | None = None
     json: str = "off"
     legend: bool = True
     name: str = ""
     os_release: str = ""
+    os_root: str = ""
     pager: bool = True
     root: str = ""
     verb: str = "status"

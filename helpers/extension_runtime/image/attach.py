@@ -15,7 +15,7 @@ from extension_manifests.classes import DEFAULT, harmless
 from extension_manifests.errors import ImageError, printable
 from extension_manifests.names import name_problem
 
-from extension_runtime.image import content, find, host, identity, record
+from extension_runtime.image import content, find, forced, host, identity, record
 from extension_runtime.image.mount import mount_directory, mount_nothing, mount_raw, reason_of
 from extension_runtime.image.record import Record
 from extension_runtime.kernel import syscalls
@@ -155,8 +155,16 @@ def _prepare(request: Request, became: Record) -> int:
         except OSError as error:
             raise ImageError(printable(f"{shown}: cannot be mounted: {reason_of(error)}")) from None
         try:
-            verdict = content.judge(tree, request.classes, picked.name, shown, host.read(request.root or "/"))
+            verdict = content.judge(
+                tree,
+                request.classes,
+                picked.name,
+                shown,
+                host.read(request.root or "/"),
+                any_host=request.name in forced.names(Paths(request.root)),
+            )
             became.hierarchies = list(verdict.hierarchies)
+            became.remarks, became.excused = verdict.remarks, printable(verdict.excused)
             became.version = became.version or verdict.version
             if verdict.problem is not None:
                 raise verdict.problem

@@ -18,7 +18,7 @@ from extension_runtime.kernel import chase
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from extension_runtime.image.host import Host
 
@@ -80,15 +80,60 @@ def read_release(tree: int, class_: str, name: str, shown: str) -> dict[str, str
     return data
 
 
+def outside(tree: int, names: Collection[str], shown: str) -> list[str]:
+    """What the image has at its top that counts for nothing with the classes `names`: not below their hierarchies.
+
+    Empty folders, and links into a hierarchy (as bin -> usr/bin), say nothing.  Raises ImageError.
+    """
+    counting = [name for class_ in classes.of(names) for name in class_.hierarchies]
+    found = []
+    for name in _listing(tree, "", shown):
+        info = _entry(tree, name, shown)
+        if name in counting or name == "lost+found" or info is None:
+            continue
+        if stat.S_ISDIR(info.st_mode) and not _listing(tree, name, shown):
+            continue
+        if stat.S_ISLNK(info.st_mode) and _leads_into(tree, name, counting):
+            continue
+        found.append(name)
+    return found
+
+
+def remedy_outside(found: Sequence[str], names: Collection[str]) -> str:
+    """One line about what `outside` found, with what to do about it."""
+    moved = [name for name in found if name in ("bin", "sbin") or name.startswith("lib")]
+    others = [
+        f"Class={' '.join((*names, class_.name))} for /{name}"
+        for class_ in classes.CLASSES.values()
+        for name in class_.hierarchies
+        if name in found and class_.name not in names
+    ]
+    ways = [*([f"put {', '.join(f'/{name}' for name in moved)} below /usr"] if moved else []), *others]
+    told = f"; {', '.join(ways)}" if ways else ""
+    return printable(f"{', '.join(f'/{name}' for name in found)} in the image {_count(found)} for nothing{told}")
+
+
+def _count(found: Sequence[str]) -> str:
+    return "count" if len(found) > 1 else "counts"
+
+
+def _leads_into(tree: int, link: str, hierarchies: Collection[str]) -> bool:
+    target = os.readlink(link, dir_fd=tree).lstrip("/")
+    return target.split("/", 1)[0] in hierarchies and ".." not in target.split("/")
+
+
 class Verdict:
     """What an image is: `version` and `hierarchies` as far as they were seen; `problem`: why it cannot be used.
 
-    That is None for one that can, a MismatchError for one that is sound, and made for another host.
+    That is None for one that can, a MismatchError for one that is sound, and made for another host.  `excused` is such
+    a mismatch that somebody does not mind.  `remarks`: what a person should know of it.
     """
 
-    __slots__ = ("hierarchies", "problem", "version")
+    __slots__ = ("excused", "hierarchies", "problem", "remarks", "version")
 
     def __init__(self) -> None:
+        self.excused = ""
+        self.remarks: list[str] = []
         self.hierarchies: tuple[str, ...] = ()
         self.version = ""
         self.problem: ImageError | None = None
@@ -99,8 +144,11 @@ class Verdict:
         return str(self.problem) if isinstance(self.problem, MismatchError) else ""
 
 
-def judge(tree: int, names: Collection[str], image: str, shown: str, host: Host) -> Verdict:
-    """The verdict on an image, called `image` and of the classes `names`, whose top directory is `tree`, for `host`."""
+def judge(tree: int, names: Collection[str], image: str, shown: str, host: Host, *, any_host: bool = False) -> Verdict:
+    """The verdict on an image, called `image` and of the classes `names`, whose top directory is `tree`, for `host`.
+
+    With `any_host` one that is made for another host is as good.
+    """
     verdict = Verdict()
     try:
         verdict.hierarchies = tuple(hierarchies(tree, names, shown))
@@ -109,8 +157,13 @@ def judge(tree: int, names: Collection[str], image: str, shown: str, host: Host)
             data = read_release(tree, class_, image, shown)
             verdict.version = verdict.version or printable(data.get("IMAGE_VERSION", ""))
             reason = release.match(data, host, class_)
-            if reason is not None:
+            if reason is not None and any_host:
+                verdict.excused = verdict.excused or f"{reason} ({class_})"
+            elif reason is not None:
                 raise MismatchError(f"{shown}: {reason} ({class_})")
+        uncounted = outside(tree, names, shown)
+        if uncounted:
+            verdict.remarks.append(remedy_outside(uncounted, names))
     except ImageError as error:
         verdict.problem = error
     return verdict

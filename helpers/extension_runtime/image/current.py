@@ -35,11 +35,13 @@ def current_hierarchies(root: str, manifest: Manifest) -> list[str]:
     return [name for class_ in classes.of(manifest.classes) for name in class_.hierarchies]
 
 
-def is_current(root: str, manifest: Manifest, known: Record | None) -> bool:
-    """Whether what is attached is what would be attached now."""
+def is_current(root: str, manifest: Manifest, known: Record | None, insisted: bool = False) -> bool:
+    """Whether what is attached is what would be attached now; `insisted`: also if it were made for another host."""
     return (
         known is not None
         and known.state != "failed"
         and known.identity == current_identity(root, manifest)
         and sorted(known.classes) == sorted(manifest.classes)
+        # What was skipped is looked at once more when somebody insists on it.
+        and not (known.state == "skipped" and insisted)
     )

@@ -22,14 +22,18 @@ if TYPE_CHECKING:
 
 
 class Probe:
-    """What was seen of an image: its `format`, `version` and `hierarchies`; `mismatch`: why it is not for a system."""
+    """What was seen of an image: its `format`, `version` and `hierarchies`; `mismatch`: why it is not for a system.
 
-    __slots__ = ("format", "hierarchies", "mismatch", "version")
+    `remarks`: what a person should know of it.
+    """
+
+    __slots__ = ("format", "hierarchies", "mismatch", "remarks", "version")
 
     def __init__(self, format_: str) -> None:
         self.format = format_
         self.hierarchies: tuple[str, ...] = ()
         self.mismatch = ""
+        self.remarks: list[str] = []
         self.version = ""
 
 
@@ -40,7 +44,7 @@ def probe(picked: Picked, names: Collection[str], system: host.Host) -> Probe:
     """
     if picked.kind == "raw":
         return Probe(_raw_format(picked))
-    return _judge(picked.fd, "directory", picked, names, system)
+    return judge(picked.fd, "directory", picked, names, system)
 
 
 def probe_all(picked: Picked, system: host.Host) -> Probe:
@@ -48,28 +52,39 @@ def probe_all(picked: Picked, system: host.Host) -> Probe:
 
     A raw image is mounted for that, but nowhere in the file system, and not for longer than this takes.
     """
-    if picked.kind == "directory":
-        return _judge(picked.fd, "directory", picked, classes_of(picked.fd, picked), system)
-    if os.geteuid() != 0:
-        return Probe(_raw_format(picked))
-    from extension_runtime.image import mount
-    from extension_runtime.kernel import syscalls
-
-    attributes = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NODEV
-    format_, tree = mount.mount_raw(picked.fd, attributes, picked.path)
+    format_, tree = top_of(picked)
+    if tree < 0:
+        return Probe(format_)
     try:
-        return _judge(tree, format_, picked, classes_of(tree, picked), system)
+        return judge(tree, format_, picked, classes_of(tree, picked), system)
     finally:
         os.close(tree)
 
 
-def _judge(tree: int, format_: str, picked: Picked, names: Collection[str], system: host.Host) -> Probe:
+def top_of(picked: Picked) -> tuple[str, int]:
+    """The format of an image and a descriptor of its top directory, which the caller closes.
+
+    That is -1 for a raw image and who is not root: only root can mount one.  Raises ExtensionError.
+    """
+    if picked.kind == "directory":
+        return "directory", os.dup(picked.fd)
+    if os.geteuid() != 0:
+        return _raw_format(picked), -1
+    from extension_runtime.image import mount
+    from extension_runtime.kernel import syscalls
+
+    attributes = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NODEV
+    return mount.mount_raw(picked.fd, attributes, picked.path)
+
+
+def judge(tree: int, format_: str, picked: Picked, names: Collection[str], system: host.Host) -> Probe:
     """What is seen of the image `picked`, of which `tree` is a descriptor of its top directory."""
     verdict = content.judge(tree, names, picked.name, picked.path, system)
     if verdict.problem is not None and not verdict.mismatch:
         raise verdict.problem
     found = Probe(format_)
     found.hierarchies, found.version, found.mismatch = verdict.hierarchies, verdict.version, verdict.mismatch
+    found.remarks = verdict.remarks
     return found
 
 

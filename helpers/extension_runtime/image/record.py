@@ -11,8 +11,8 @@ import os
 from extension_manifests.errors import ImageError
 
 STATES = ("attached", "skipped", "failed")
-LISTS = ("classes", "hierarchies")
-TEXTS = ("name", "state", "reason", "image", "version", "identity", "format")
+LISTS = ("classes", "hierarchies", "remarks")
+TEXTS = ("name", "state", "reason", "image", "version", "identity", "format", "excused")
 
 
 class Record:
@@ -20,7 +20,8 @@ class Record:
 
     state: "attached"; "skipped": made for another host or masked; "failed".  reason: why, unless attached.
     image: the path of it, from the root; version, identity (see identity.py) and format: of that image.
-    hierarchies: which of "usr", "opt", "etc" it brings for its classes.
+    hierarchies: which of "usr", "opt", "etc" it brings for its classes.  remarks: what a person should know of it.
+    excused: why it is not made for this host, where somebody insisted on it.
     """
 
     __slots__ = (*TEXTS, *LISTS)
@@ -36,6 +37,8 @@ class Record:
         format: str = "",
         classes: list[str] | None = None,
         hierarchies: list[str] | None = None,
+        remarks: list[str] | None = None,
+        excused: str = "",
     ) -> None:
         self.name = name
         self.state = state
@@ -46,6 +49,8 @@ class Record:
         self.format = format
         self.classes = classes or []
         self.hierarchies = hierarchies or []
+        self.remarks = remarks or []
+        self.excused = excused
 
     def __repr__(self) -> str:
         return f"Record({self.name}: {self.state}{': ' + self.reason if self.reason else ''})"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from extension_runtime.image.record import Record
 
 
+FORCED = "merged by --force, until the next boot"
 KEEP, NEW, LAST_GOOD, NONE = "keep", "new", "last-good", "none"
 
 
@@ -53,6 +54,10 @@ def standing(manifest: Manifest, state: str, reason: str, record: Record | None 
     if record is not None:
         stands.image, stands.version, stands.identity = record.image, record.version, record.identity
         stands.hierarchies = list(record.hierarchies)
+        stands.remarks = list(record.remarks)
+        if record.excused:
+            stands.forced = True
+            stands.remarks.append(f"{FORCED}: {record.excused}")
     return stands
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from extension_manifests.errors import ExtensionError
 
 from extension_runtime.image import attach as images
-from extension_runtime.image import records
+from extension_runtime.image import forced, records
 from extension_runtime.image.current import is_current
 from extension_runtime.merge import statefile
 from extension_runtime.merge.attach import AttachHere
@@ -43,9 +43,10 @@ class Elsewhere:
 
     def attach_steps(self, manifests: Sequence[Manifest], always: bool) -> Iterator[Step]:
         """What has to be done so that the images which are attached are those that are there now."""
-        known = records.attached(self._paths)
+        known, insisted = records.attached(self._paths), forced.names(self._paths)
         for manifest in manifests:
-            if always or not is_current(self._paths.root, manifest, known.get(manifest.name)):
+            name = manifest.name
+            if always or not is_current(self._paths.root, manifest, known.get(name), name in insisted):
                 yield AttachHere(self._paths, manifest)
 
     def needs_base(self, wanted: Wanted) -> bool:

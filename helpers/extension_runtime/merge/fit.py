@@ -89,9 +89,10 @@ def _problem(paths: Paths, hierarchy: Hierarchy, layers: Sequence[Choice]) -> st
 def fall_back(choice: Choice, problem: str, good: Standing | None) -> None:
     """Have `choice` get its last `good` layer, or none, because of a `problem` with the one it was to get."""
     choice.left_out = True
-    if good:
+    if good and good.layer != choice.standing.layer:
         choice.source = choose.LAST_GOOD
         choice.standing = good.but(reason=f"kept at its last good version, because of the new one: {problem}")
     else:
         choice.source = choose.NONE
         choice.standing = choice.standing.but(state="failed", reason=problem, layer="")
+        choice.standing.forced = False

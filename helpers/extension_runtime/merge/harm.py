@@ -11,13 +11,13 @@ from extension_runtime.layers import harm, vital
 from extension_runtime.layers.harm import Ground, Impact, Part
 from extension_runtime.layers.outline import Outline
 from extension_runtime.merge import choose
+from extension_runtime.merge.choose import Choice
 from extension_runtime.merge.fit import fall_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from extension_runtime.merge.choose import Choice
     from extension_runtime.merge.outlook import Outlook
     from extension_runtime.merge.state import Standing
     from extension_runtime.overlay.hierarchy import Hierarchy
@@ -48,6 +48,17 @@ def leave_out_harmful(
         if choice.name in merged:
             comparison.note(choice, found.get(choice.name), merged & (found.keys() | choice.standing.overrides.keys()))
     return any(impact.risky for impact in found.values())
+
+
+def impact_of(outlook: Outlook, name: str) -> Impact:
+    """What the layer of the merged extension `name` does to the base and to the others, compared anew."""
+    standings = outlook.state.now.layered()
+    order = [extension for item in outlook.state.now.hierarchies.values() for extension, _path in item.layers]
+    choices = [Choice(n, choose.LAST_GOOD, standings[n].but()) for n in dict.fromkeys(order) if n in standings]
+    for choice in choices:
+        if choice.name == name:
+            choice.standing.compared = ""
+    return _Comparison(outlook, ()).impacts(choices).get(name, Impact())
 
 
 class _Comparison:
@@ -97,10 +108,11 @@ class _Comparison:
         stands.overrides = counts
         stands.mends = impact.mends
         stands.compared = self._terms(choice)
-        stands.remarks += [f"{path}: not seen, because something else is mounted there" for path in impact.unseen]
+        said = [f"{path}: not seen, because something else is mounted there" for path in impact.unseen[:SAID_MAX]]
         if impact.harms:
             stands.forced = True
-            stands.remarks += [f"merged by --force, until the next boot: {line}" for line in impact.harms[:SAID_MAX]]
+            said += [f"{choose.FORCED}: {line}" for line in impact.harms[:SAID_MAX]]
+        stands.remarks += [line for line in said if line not in stands.remarks]
 
     def _is_fresh(self, choice: Choice) -> bool:
         if choice.source == choose.LAST_GOOD:
@@ -123,14 +135,19 @@ class _Comparison:
 
     def _ground(self, hierarchy: Hierarchy) -> Ground:
         if hierarchy.name not in self._grounds:
-            self._grounds[hierarchy.name] = Ground(
-                hierarchy.name,
-                Outline(hierarchy.base),
-                mounted_below(hierarchy.target),
-                matcher(vital.VITAL),
-                folders_of(self._outlook.paths.root),
-            )
+            self._grounds[hierarchy.name] = ground(self._outlook.paths.root, hierarchy, hierarchy.base)
         return self._grounds[hierarchy.name]
+
+
+def ground(root: str, hierarchy: Hierarchy, base: str) -> Ground:
+    """What layers over `hierarchy` of `root`, whose base is at `base`, are compared with."""
+    return Ground(
+        hierarchy.name,
+        Outline(base),
+        mounted_below(hierarchy.target),
+        matcher(vital.VITAL),
+        folders_of(root),
+    )
 
 
 def mounted_below(target: str) -> dict[str, bool]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from extension_manifests.errors import ExtensionError
 
 from extension_runtime.image import attach as images
-from extension_runtime.image import records
+from extension_runtime.image import forced, records
 from extension_runtime.image.current import is_current
 from extension_runtime.merge import change, tell, trial
 from extension_runtime.merge.attach import AttachUnits, Renew
@@ -65,8 +65,8 @@ class Live:
 
     def attach_steps(self, manifests: Sequence[Manifest], always: bool) -> Iterator[Step]:
         """What has to be done so that the images which are attached are those that are there now."""
-        known = records.attached(self._paths)
-        fresh = {m.name: not always and is_current("", m, known.get(m.name)) for m in manifests}
+        known, insisted = records.attached(self._paths), forced.names(self._paths)
+        fresh = {m.name: not always and is_current("", m, known.get(m.name), m.name in insisted) for m in manifests}
         units = MountUnits(self._systemd, list(fresh))
         renew = [m for m in manifests if units.active(m.name) and not fresh[m.name]]
         start = [name for name in fresh if not units.active(name) and units.loaded(name) and units.wanted(name)]

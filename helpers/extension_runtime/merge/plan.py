@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 
+from extension_runtime.image import forced
 from extension_runtime.merge import choose, fit, harm, ledger, select
 from extension_runtime.merge import wanted as wishes
 from extension_runtime.merge.goal import Goal
@@ -90,7 +91,7 @@ def _chosen(outlook: Outlook, order: Order, side: Side) -> Generator[Step, None,
     if order.dry_run:
         return choices
     fit.leave_out_unstackable(paths, outlook.hierarchies, choices, good)
-    risky = harm.leave_out_harmful(outlook, choices, good, ())
+    risky = harm.leave_out_harmful(outlook, choices, good, forced.names(paths))
     side.leave_out_breaking(outlook, order, choices, good, risky)
     return choose.without_unmet_needs(plan.extensions, choices)
 

@@ -10,6 +10,7 @@ from extension_manifests.errors import ExtensionError
 
 from extension_runtime import steps
 from extension_runtime.files import folder
+from extension_runtime.image import forced
 from extension_runtime.merge import ledger, outlook, plan, statefile, tidy
 from extension_runtime.merge.goal import Order
 from extension_runtime.merge.lock import Lock
@@ -128,6 +129,7 @@ class Transaction:
             self._log(traceback.format_exc())
             self._failed(view, side, f"{type(error).__name__}: {error}", "failed")
             raise TransactionError(f"{verb}: {type(error).__name__}: {error}; nothing was changed") from None
+        self._said += _remarks(view.state, goal)
         self._finish(view, side, goal)
         return Result(_exit_code(goal), [self._summary(goal), *self._said], texts)
 
@@ -181,6 +183,7 @@ class Transaction:
             except (ExtensionError, OSError) as error:
                 self._log(f"done, but not tidied up: {error}")
         if self._order.verb == "unmerge":
+            forced.forget(self._paths)
             self._leave(view, side, state)
 
     def _leave(self, view: Outlook, side: Side, state: State) -> None:
@@ -190,6 +193,17 @@ class Transaction:
             self._said.append(
                 f"unmerged, but not every mount could be taken off: {error}; unmerge again to try once more"
             )
+
+
+def _remarks(before: State, goal: Goal) -> list[str]:
+    """What a person should know of extensions that was not said of them before."""
+    known = before.now.extensions
+    return [
+        f"{choice.name}: {remark}"
+        for choice in goal.choices
+        for remark in choice.standing.remarks
+        if choice.name not in known or remark not in known[choice.name].remarks
+    ]
 
 
 def _recover(view: Outlook) -> None:
