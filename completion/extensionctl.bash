@@ -8,9 +8,9 @@ _extensionctl() {
         [list]=""
         [explain]=""
         [plan]=""
-        [check]="--os-release"
+        [check]="--os-release --os-root"
         [merge]="--dry-run"
-        [refresh]="--dry-run --always"
+        [refresh]="--dry-run --always --force"
         [unmerge]="--dry-run"
         [rollback]="--dry-run"
         [history]=""
@@ -31,7 +31,7 @@ _extensionctl() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case $word in
-            --root|--json|--os-release)
+            --root|--json|--os-release|--os-root|--force)
                 [[ ${COMP_WORDS[i+1]} == "=" ]] && ((i++))
                 [[ $word == --root && -n ${COMP_WORDS[i+1]} ]] && root=("--root=${COMP_WORDS[i+1]}")
                 ((i++))
@@ -42,13 +42,16 @@ _extensionctl() {
     done
 
     case $prev in
-        --root)
+        --root|--os-root)
             mapfile -t COMPREPLY < <(compgen -d -- "$cur")
             compopt -o filenames
             return ;;
         --os-release)
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             compopt -o filenames
+            return ;;
+        --force)
+            mapfile -t COMPREPLY < <(compgen -W "$(extensionctl "${root[@]}" list --no-legend --no-pager 2>/dev/null | awk '{print $1}')" -- "$cur")
             return ;;
         --json)
             mapfile -t COMPREPLY < <(compgen -W "short pretty off" -- "$cur")

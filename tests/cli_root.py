@@ -52,6 +52,11 @@ class Root:
                 "hierarchies": ["usr"],
                 "manifest": f"/etc/extensions.d/{name}.extension",
                 "layer": "/layer",
+                "compared": "Hides=",
+                "forced": False,
+                "overrides": {},
+                "mends": [],
+                "remarks": [],
             } | fields
         (self.path / "run/extensionctl").mkdir(parents=True, exist_ok=True, mode=0o700)
         statefile.write(Paths(str(self.path)), State.of(now))

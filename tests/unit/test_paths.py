@@ -9,7 +9,7 @@ import pytest
 from extension_manifests.errors import ImageError
 from extension_runtime.paths import Paths
 
-FOLDERS = ("attached", "base", "layers", "staging", "merged", "upper")
+FOLDERS = ("attached", "base", "layers", "staging", "merged", "upper", "forced")
 
 
 @pytest.mark.parametrize("root", ["", "/"])

@@ -17,6 +17,7 @@ from extension_runtime.cli import main
 from pytest_mock import MockerFixture
 
 FIELDS = ["name", "class", "state", "reason", "image", "version", "hierarchies", "manifest"]
+FIELDS += ["overrides", "remarks", "forced"]
 
 
 @pytest.fixture

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from cli_root import Root
 from extension_runtime.cli import main
@@ -20,3 +23,27 @@ def test_list_for_people(root: Root, capsys: pytest.CaptureFixture[str]) -> None
     assert lines[2:] == ["", "1 extension listed."]
     assert main.main([f"--root={root.path}", "list", "--no-legend"]) == 0
     assert capsys.readouterr().out == "one  sysext  merged  1.0  /usr  -\n"
+
+
+def test_what_is_to_be_known_follows_the_reason(root: Root, capsys: pytest.CaptureFixture[str]) -> None:
+    told = ["/lib in the image counts for nothing", "merged by --force, until the next boot: made for ID=x"]
+    root.merged(
+        many={"overrides": {"": 2, "one": 1}, "remarks": told, "forced": True},
+        one={"overrides": {"": 1}, "reason": "kept at its last good version"},
+    )
+    for name in ("many", "one"):
+        root.manifest(name)
+    assert main.main([f"--root={root.path}", "list", "--no-legend"]) == 0
+    many, one = capsys.readouterr().out.splitlines()
+    assert many.endswith(f"/usr  replaces 3 files; {'; '.join(told)}")
+    assert one.endswith("/usr  kept at its last good version; replaces 1 file")
+
+
+def test_programs_read_what_is_replaced_by_whose_it_was(
+    root: Root, listed: Callable[[], dict[str, dict[str, Any]]]
+) -> None:
+    root.merged(many={"overrides": {"": 2, "one": 1}, "remarks": ["a"], "forced": True}, one={})
+    many, one = listed()["many"], listed()["one"]
+    assert many["overrides"] == {"base": 2, "extensions": {"one": 1}}
+    assert (many["remarks"], many["forced"]) == (["a"], True)
+    assert (one["overrides"], one["remarks"], one["forced"]) == ({"base": 0, "extensions": {}}, [], False)

@@ -156,3 +156,31 @@ def test_the_verdict_on_an_image_that_cannot_be_used(tmp_path: Path, tree: int) 
     verdict = content.judge(tree, ("sysext",), "app", "a", ANY)
     assert "must not bring extension manifests" in str(verdict.problem)
     assert (verdict.mismatch, verdict.hierarchies) == ("", ("usr",))
+
+
+def test_what_is_outside_of_the_hierarchies_counts_for_nothing(tmp_path: Path, tree: int) -> None:
+    put(tmp_path, f"{FOLDER}/extension-release.a")
+    for path in ("etc/a.conf", "lib/systemd/a", "bin/a", "srv/a"):
+        put(tmp_path, path)
+    for name in ("proc", "lost+found", "opt"):
+        (tmp_path / name).mkdir()
+    for name, target in {"sbin": "usr/bin", "lib64": "/usr/lib", "run": "../usr", "home": "srv"}.items():
+        (tmp_path / name).symlink_to(target)
+    found = content.outside(tree, ("sysext",), "a")
+    assert found == ["bin", "etc", "home", "lib", "run", "srv"]
+    assert content.outside(tree, ("sysext", "confext"), "a") == ["bin", "home", "lib", "run", "srv"]
+    verdict = content.judge(tree, ("sysext",), "a", "/a", ANY)
+    assert verdict.problem is None
+    assert verdict.remarks == [
+        "/bin, /etc, /home, /lib, /run, /srv in the image count for nothing; put /bin, /lib below /usr, "
+        "Class=sysext confext for /etc"
+    ]
+    assert content.remedy_outside(["var"], ("sysext",)) == "/var in the image counts for nothing"
+
+
+def test_somebody_may_not_mind_for_whom_it_is_made(tmp_path: Path, tree: int) -> None:
+    put(tmp_path, f"{FOLDER}/extension-release.a", "ID=other\n")
+    verdict = content.judge(tree, ("sysext",), "a", "/a", ANY, any_host=True)
+    assert (verdict.problem, verdict.mismatch) == (None, "")
+    assert verdict.excused == "made for ID=other, this host is ID=debian (sysext)"
+    assert content.judge(tree, ("sysext",), "a", "/a", Host("other"), any_host=True).excused == ""

@@ -37,6 +37,7 @@ def test_every_key_of_the_table_lands_in_its_attribute() -> None:
     sample = {
         "image": "/srv/x.raw", "class*": "confext", "extension*": "b.extension", "policy": "root=verity", "bool": "no",
         "roothash": "ab" * 32, "signature": "base64:AAAA", "unit*": "a.service", "span": "1min", "target*": "x.target",
+        "glob*": "/usr/share/*",
     }  # fmt: skip
     for key in keys.MANIFEST:
         text = sample.get(key.kind) or key.kind.split()[-1]

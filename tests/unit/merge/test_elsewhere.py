@@ -63,7 +63,7 @@ def test_what_failed_or_was_never_attached_is_attached_in_order(one: Side) -> No
 
 
 def test_always_attaches_also_what_is_current(one: Side, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(elsewhere, "is_current", lambda _root, manifest, _known: manifest.name == "current")
+    monkeypatch.setattr(elsewhere, "is_current", lambda _root, manifest, _known, _insisted: manifest.name == "current")
     manifests = [Manifest("current", "/m"), Manifest("new", "/m")]
     assert [step.name for step in one.side.attach_steps(manifests, False)] == ["attach:new"]
     assert [step.name for step in one.side.attach_steps(manifests, True)] == ["attach:current", "attach:new"]

@@ -81,7 +81,7 @@ def test_what_pid_1_holds_back_has_no_record_but_a_reason(lab: Lab) -> None:
 
 
 def test_active_units_are_renewed_and_others_that_are_wanted_started(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "is_current", lambda _root, manifest, _known: manifest.name == "fresh")
+    monkeypatch.setattr(live, "is_current", lambda _root, manifest, _known, _insisted: manifest.name == "fresh")
     manifests = [
         lab.unit("fresh", ACTIVE),
         lab.unit("old", ACTIVE),
