@@ -173,9 +173,12 @@ class _Comparison:
 
     def _base_kinds(self, folder: str) -> Mapping[str, str]:
         try:
-            return self.ground.base.kinds(folder)
+            kinds = self.ground.base.kinds(folder)
         except OSError:
             return {}  # what cannot be read cannot be used either
+        if WHITE in kinds.values():  # a base can be unpacked from layers, and an overlay does not show those
+            return {name: kind for name, kind in kinds.items() if kind != WHITE}
+        return kinds
 
     def _names(self, folder: str, parts: Sequence[Part]) -> dict[str, list[tuple[Part, str]]]:
         """What each name in `folder` is in the layers that have it, lowest first."""
@@ -191,7 +194,8 @@ class _Comparison:
         return found
 
     def _unreadable(self, part: Part, path: str, error: OSError) -> None:
-        self.impacts[part.name].stops.append(f"{self._shown(path)}: cannot be read: {error.strerror or error}")
+        if part.fresh:  # of others it is known what they do
+            self.impacts[part.name].stops.append(f"{self._shown(path)}: cannot be read: {error.strerror or error}")
 
     def _shown(self, path: str) -> str:
         return f"/{self.ground.hierarchy}/{path}" if path else f"/{self.ground.hierarchy}"
@@ -202,19 +206,24 @@ class _Comparison:
         owner, lower, lower_fresh = "", below, False
         for part, kind in found:
             impact = self.impacts[part.name]
-            if part.fresh:
-                try:
-                    self._judge(part, path, kind, below)
-                except OSError as error:
-                    self._unreadable(part, path, error)
-                impact.risky |= self._misleads(path, below, at_risk)
-            if lower and (part.fresh or lower_fresh) and not (kind == FOLDER and lower == FOLDER):
+            compared = part.fresh or lower_fresh
+            replaces = bool(lower)
+            try:
+                traits = part.tree.traits(path) if compared and kind == FOLDER and FOLDER in (lower, below) else None
+                if kind == lower == FOLDER:
+                    # Folders are shown as one, unless the upper one says otherwise.
+                    replaces = bool(traits and traits.bent) and bool(owner or self._base_kinds(path))
+                if part.fresh:
+                    self._judge(part, path, kind, below, traits)
+                    impact.risky |= self._misleads(path, below, at_risk)
+            except OSError as error:
+                self._unreadable(part, path, error)
+            if replaces and compared:
                 impact.overrides.setdefault(owner, []).append(shown)
             owner, lower, lower_fresh = part.name, "" if kind == WHITE else kind, part.fresh
 
-    def _judge(self, part: Part, path: str, kind: str, below: str) -> None:
+    def _judge(self, part: Part, path: str, kind: str, below: str, traits: Traits | None) -> None:
         impact, shown = self.impacts[part.name], self._shown(path)
-        traits = part.tree.traits(path) if kind == FOLDER and below == FOLDER else None
         stop = self._against_mounts(part, path, kind, traits.bent if traits else "")
         if stop:
             impact.stops.append(f"{shown}: {stop}")
@@ -225,7 +234,7 @@ class _Comparison:
         if harm and not part.hides(shown):
             remedy = f"build the image without it, or allow it with Hides={shown}"
             impact.harms.append(f"{shown}: {harm}; {remedy}")
-        elif not harm and traits is not None and not self.ground.base.traits(path).same(traits):
+        elif not harm and traits is not None and below == FOLDER and not self.ground.base.traits(path).same(traits):
             if len(impact.mends) == MENDS_MAX:
                 impact.stops.append(
                     f"{shown}: one folder more than {MENDS_MAX} with another mode or owner than the base's"
@@ -239,8 +248,8 @@ class _Comparison:
             return ""
         if kind == WHITE:
             return f"a whiteout in the image takes away {_WORDS[below]} of the base"
-        if traits is not None:
-            if traits.bent and self._base_kinds(path):
+        if kind == below == FOLDER:
+            if traits is not None and traits.bent and self._base_kinds(path):
                 how = "marked opaque" if traits.bent == "opaque" else "redirected"
                 return f"a folder in the image, {how}, which hides all that the base has in it"
             return ""
@@ -248,7 +257,7 @@ class _Comparison:
             behind = f" to {self.ground.base.target(path)}" if below == LINK else ""
             lost = "" if below == FILE else ": what the base has there would be gone"
             return f"{_WORDS[kind]} in the image in place of {_WORDS[below]}{behind} in the base{lost}"
-        if kind == SPECIAL:
+        if SPECIAL in (kind, below):
             return f"{_WORDS[kind]} in the image in place of {_WORDS[below]} in the base"
         if below == LINK and not self._same_link(part, path, kind) and self.ground.leads_to_folder(self._shown(path)):
             target = self.ground.base.target(path)

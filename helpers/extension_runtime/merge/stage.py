@@ -71,9 +71,9 @@ class Stage(Step):
 
     def _overlay(self) -> int:
         lowers = [path for _name, path in reversed(self._wanted.layers)]
-        above, work = "", ""
+        above, work, imported = "", "", ""
         if self._wanted.imported:
-            lowers.insert(0, upper.resolve(self._paths, self._wanted.upper, self.hierarchy.name))
+            imported = upper.resolve(self._paths, self._wanted.upper, self.hierarchy.name)
         if self._wanted.mode == "persistent":
             above = upper.persistent(
                 self._paths, self.hierarchy.name, self._wanted.upper, self.hierarchy.base, self._made
@@ -82,4 +82,4 @@ class Stage(Step):
             above = upper.ephemeral(self._paths, self.hierarchy.name, self.hierarchy.base, self._made)
         if above:
             work = self._work = upper.work(above, self.hierarchy.name, self._generation)
-        return build(self._paths, self.hierarchy, lowers, self._generation, above, work, self._wanted.mends)
+        return build(self._paths, self.hierarchy, lowers, self._generation, above, work, self._wanted.mends, imported)

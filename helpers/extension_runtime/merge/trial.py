@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 from extension_runtime.merge import choose
 from extension_runtime.merge.fit import fall_back
 from extension_runtime.merge.halves import first_failing
@@ -21,7 +23,7 @@ HIERARCHIES = ("usr", "etc")
 
 
 def leave_out_breaking(outlook: Outlook, choices: Sequence[Choice], good: Mapping[str, Standing]) -> None:
-    """Take back the choice of new layers with which programs do not start that start on the bases alone.
+    """Take back the choice of new layers with which programs do not start that start without them.
 
     Nothing excuses such a layer: no program would be left to put things right with.  Raises OverlayError.
     """
@@ -34,10 +36,10 @@ def leave_out_breaking(outlook: Outlook, choices: Sequence[Choice], good: Mappin
         problem = _problem(outlook, choices, order, programs) if new else ""
         if not problem:
             return
-        on_bases = trial.failing(_bases(outlook), programs)
-        if on_bases:
-            programs = tuple(program for program in programs if program[0] not in on_bases)
-            continue  # those tell nothing here
+        without = trial.failing(_tops(outlook, choices, order[:-new]), programs)
+        if without:
+            programs = tuple(program for program in programs if program[0] not in without)
+            continue  # those tell nothing of what is new
         number, problem = first_failing(
             len(order) - new,
             len(order),
@@ -54,29 +56,34 @@ def _problem(
     outlook: Outlook, choices: Sequence[Choice], some: Sequence[Choice], programs: Sequence[Sequence[str]]
 ) -> str:
     """Which of `programs` do not start on `some` of the choices, as a reason, "" when all do."""
-    names = {choice.name for choice in some}
-    found = trial.failing(_tops(outlook, [choice for choice in choices if choice.name in names]), programs)
+    found = trial.failing(_tops(outlook, choices, some), programs)
     if not found:
         return ""
     does = "do" if len(found) > 1 else "does"
     return f"{', '.join(found)} {does} not start any more with this image; build it without what replaces their files"
 
 
-def _tops(outlook: Outlook, choices: Sequence[Choice]) -> dict[str, int]:
-    """Overlays of `choices` by the paths of their hierarchies, detached."""
+def _tops(outlook: Outlook, choices: Sequence[Choice], some: Sequence[Choice]) -> dict[str, int]:
+    """Overlays of `some` of the choices, in the order of all, by the paths of their hierarchies, detached.
+
+    A hierarchy that gets no layer is as its base is: what is merged now is not what is tried.
+    """
+    names = {choice.name for choice in some}
     tops = {}
-    for name in HIERARCHIES:
-        hierarchy = outlook.hierarchies.get(name)
-        layers = [f"{c.standing.layer}/{name}" for c in choices if name in c.standing.hierarchies]
-        if hierarchy is not None and hierarchy.has_base and layers:
-            tops[hierarchy.target] = stack.build(outlook.paths, hierarchy, layers[::-1], 0)
+    try:
+        for name in HIERARCHIES:
+            hierarchy = outlook.hierarchies.get(name)
+            if hierarchy is not None and hierarchy.has_base:
+                layers = [
+                    f"{choice.standing.layer}/{name}"
+                    for choice in choices
+                    if choice.name in names and name in choice.standing.hierarchies
+                ]
+                tops[hierarchy.target] = (
+                    stack.build(outlook.paths, hierarchy, layers[::-1], 0) if layers else base.copy_base(hierarchy.base)
+                )
+    except BaseException:
+        for top in tops.values():
+            os.close(top)
+        raise
     return tops
-
-
-def _bases(outlook: Outlook) -> dict[str, int]:
-    found = {}
-    for name in HIERARCHIES:
-        hierarchy = outlook.hierarchies.get(name)
-        if hierarchy is not None and hierarchy.has_base:
-            found[hierarchy.target] = base.copy_base(hierarchy.base)
-    return found

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from extension_runtime.kernel import syscalls
 from extension_runtime.layers.outline import traits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 # A label that tmpfs does not take, or that only the kernel may write, is none that could count.
 _UNSUPPORTED = (errno.EOPNOTSUPP, errno.EPERM, errno.EINVAL, errno.ENOSPC)
 
 
-def build(base: str, folders: Iterable[str]) -> int:
+def build(base: str, folders: Iterable[str], layers: Sequence[str] = (), imported: str = "") -> int:
     """A detached mount whose root is as the folder `base`, and in which `folders` (relative) are as those in `base`.
 
-    A folder that the base has not, or not as a folder, is left out.  Raises OSError.
+    What people wrote counts more: a folder is as that in `imported`, where an upper is, that has it.  One that the base
+    has not, or not as a folder, is left out; and one that the `layers` below, highest first, do not show as a folder,
+    for in the skeleton it would hide what they have, or come back.  Raises OSError.
     """
     context = syscalls.fsopen("tmpfs")
     try:
@@ -37,15 +40,38 @@ def build(base: str, folders: Iterable[str]) -> int:
     try:
         root = f"/proc/self/fd/{tree}"
         _take_after(f"{root}/.", base)
+        above = [imported] if imported else []
+        shown: dict[str, Sequence[str]] = {"": [*above, *layers, base]}
+        made = {""}
         for folder in _with_parents(folders):
+            parent, _, name = folder.rpartition("/")
+            shown[folder] = _merged(shown[parent], name)
             inside = f"{base}/{folder}"
-            if os.path.isdir(inside) and not os.path.islink(inside):
+            if shown[folder] and parent in made and os.path.isdir(inside) and not os.path.islink(inside):
                 os.mkdir(f"{root}/{folder}", 0o700)
-                _take_after(f"{root}/{folder}", inside)
+                made.add(folder)
+                own = f"{imported}/{folder}"
+                _take_after(f"{root}/{folder}", own if own in shown[folder] else inside)
     except BaseException:
         os.close(tree)
         raise
     return tree
+
+
+def _merged(parents: Sequence[str], name: str) -> list[str]:
+    """The folders, highest first, that an overlay shows as one at `name` in the folder that it makes of `parents`."""
+    found: list[str] = []
+    for parent in parents:
+        path = f"{parent}/{name}"
+        try:
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
+                break
+            found.append(path)
+            if traits(path).bent:
+                break
+        except FileNotFoundError:
+            continue
+    return found
 
 
 def _with_parents(folders: Iterable[str]) -> list[str]:

@@ -26,19 +26,21 @@ def build(
     above: str = "",
     work: str = "",
     mends: Iterable[str] = (),
+    imported: str = "",
 ) -> int:
     """Return a detached overlay of `lowers`, highest first, over the base of `hierarchy`.  Raises OverlayError.
 
-    Its root, and the folders `mends` (relative), have mode, owner and attributes that they have in the base.
+    Its root, and the folders `mends` (relative), have mode, owner and attributes that they have in the base, or in
+    the upper `imported`, which lies over the `lowers` without being written to.
     """
     # The mount's own "ro" would be taken for a sandbox's in the namespaces of services: read-only is the superblock.
     flags = os.statvfs(hierarchy.base).f_flag & (os.ST_NOSUID | os.ST_NOEXEC)  # the bits are those of MOUNT_ATTR_*
     attributes = flags | syscalls.MOUNT_ATTR_NODEV
     try:
-        top = skeleton.build(hierarchy.base, mends)
+        top = skeleton.build(hierarchy.base, mends, lowers, imported)
         try:
             return overlays.build(
-                [top, *lowers, hierarchy.base],
+                [top, *([imported] if imported else []), *lowers, hierarchy.base],
                 upper=above,
                 work=work,
                 name=source(hierarchy.name, generation),

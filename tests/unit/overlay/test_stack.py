@@ -25,7 +25,7 @@ def usr(path: Path) -> tuple[Paths, Hierarchy]:
 
 def test_a_layer_that_is_gone_is_named_with_the_hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths, hierarchy = usr(tmp_path)
-    monkeypatch.setattr(skeleton, "build", lambda base, _mends: os.open(base, os.O_RDONLY))
+    monkeypatch.setattr(skeleton, "build", lambda base, *_: os.open(base, os.O_RDONLY))
     with pytest.raises(OverlayError) as raised:
         stack.build(paths, hierarchy, [f"{tmp_path}/missing"], 4)
     assert str(raised.value).startswith(f"{tmp_path}/usr: cannot be stacked: [Errno 2] ")
@@ -47,7 +47,7 @@ def test_what_the_kernel_means_is_said_where_that_is_known(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(build, "build", fail)
-    monkeypatch.setattr(skeleton, "build", lambda base, _mends: os.open(base, os.O_RDONLY))
+    monkeypatch.setattr(skeleton, "build", lambda base, *_: os.open(base, os.O_RDONLY))
     paths, hierarchy = usr(tmp_path)
     with pytest.raises(OverlayError) as raised:
         stack.build(paths, hierarchy, ["/layer"], 4)
@@ -74,8 +74,8 @@ def test_the_base_is_lowest_and_its_skeleton_on_top(
         asked.append((folders, more))
         return 7
 
-    def skeleton_of(base: str, mends: Sequence[str]) -> int:
-        assert (base, mends) == (hierarchy.base, ["bin"])
+    def skeleton_of(base: str, mends: Sequence[str], under: Sequence[str], imported: str) -> int:
+        assert (base, mends, under, imported) == (hierarchy.base, ["bin"], lowers, "")
         return fd
 
     monkeypatch.setattr(build, "build", note)
