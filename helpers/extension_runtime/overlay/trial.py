@@ -57,7 +57,20 @@ def _in_child(tops: Mapping[str, int], programs: Sequence[Sequence[str]], timeou
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        syscalls.unshare()
+        # What programs leave running would hold the mounts: it ends with the first process of a PID namespace.
+        syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
+        first = os.fork()
+        if first == 0:
+            _first(tops, programs, timeout)
+        status = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
+    finally:
+        os._exit(status if status >= 0 else _NOT_TRIED)
+
+
+def _first(tops: Mapping[str, int], programs: Sequence[Sequence[str]], timeout: float) -> None:
+    """The first process of the namespaces, which never returns."""
+    status = _NOT_TRIED
+    try:
         syscalls.mount_setattr("/", propagation=syscalls.MS_PRIVATE, recursive=True)
         for target, top in tops.items():
             syscalls.move_mount(top, target)
