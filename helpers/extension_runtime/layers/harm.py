@@ -142,10 +142,16 @@ def compare(ground: Ground, parts: Sequence[Part]) -> dict[str, Impact]:
 
 
 class _Comparison:
-    __slots__ = ("ground", "impacts", "parts")
+    __slots__ = ("ground", "impacts", "mounts", "parts")
 
     def __init__(self, ground: Ground, parts: Sequence[Part]) -> None:
         self.ground = ground
+        # What is mounted in something mounted has its place there.
+        self.mounts = {
+            path: folder
+            for path, folder in ground.mounts.items()
+            if not any(path.startswith(f"{other}/") for other in ground.mounts)
+        }
         self.parts = parts
         self.impacts = {part.name: Impact() for part in parts}
 
@@ -159,7 +165,7 @@ class _Comparison:
             at_risk = self._library(folder)
             for name, found in self._names(folder, parts).items():
                 below = base.get(name, "")
-                if not below and len(found) == 1 and found[0][1] == FILE and not self.ground.mounts and not at_risk:
+                if not below and len(found) == 1 and found[0][1] == FILE and not self.mounts and not at_risk:
                     continue  # most of all names: a file of its own
                 if not any(part.fresh for part, _kind in found):
                     continue
@@ -282,7 +288,7 @@ class _Comparison:
 
     def _against_mounts(self, part: Part, path: str, kind: str, bent: str) -> str:
         """Why what is mounted at or below `path` would have no place any more, "" if it has."""
-        mounted = self.ground.mounts.get(path)
+        mounted = self.mounts.get(path)
         if mounted is None:
             if (kind != FOLDER or bent) and self._mounts_below(path):
                 what = f"a folder that is marked {bent}" if bent else _WORDS[kind]
@@ -296,7 +302,7 @@ class _Comparison:
         return ""
 
     def _mounts_below(self, path: str) -> bool:
-        return bool(self.ground.mounts) and any(place.startswith(f"{path}/") for place in self.ground.mounts)
+        return bool(self.mounts) and any(place.startswith(f"{path}/") for place in self.mounts)
 
     def _library(self, folder: str) -> bool:
         """Whether the loader looks into `folder` for what programs of the base need, or for what to load besides."""
