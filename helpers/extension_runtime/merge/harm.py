@@ -39,10 +39,7 @@ def leave_out_harmful(
         bad = {choice.name: problem for choice in choices if (problem := comparison.problem(choice, found))}
         for choice in choices:
             if choice.name in bad:
-                last = good.get(choice.name)
-                # Of a layer that was merged without being compared, or with another Hides=, there is no better one.
-                same = last is not None and last.layer == choice.standing.layer
-                fall_back(choice, bad[choice.name], None if same else last)
+                fall_back(choice, bad[choice.name], good.get(choice.name))
         if not bad:
             break
         # Once more: what the others replace of those that went, they do not replace any more.
