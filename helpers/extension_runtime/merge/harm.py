@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import stat
 
+from extension_manifests.errors import printable
+
 from extension_runtime.kernel import chase, mountinfo
 from extension_runtime.layers import harm, vital
 from extension_runtime.layers.harm import Ground, Impact, Part
@@ -92,7 +94,7 @@ class _Comparison:
             return ""
         lines = [*impact.stops, *([] if choice.name in self._forced else impact.harms)]
         more = f"; and {len(lines) - SAID_MAX} more" if len(lines) > SAID_MAX else ""
-        return "; ".join(lines[:SAID_MAX]) + more
+        return printable("; ".join(lines[:SAID_MAX])) + more
 
     def note(self, choice: Choice, impact: Impact | None, current: Collection[str]) -> None:
         """Write down in the standing of a `choice` that is merged what came of the comparison."""
@@ -112,7 +114,7 @@ class _Comparison:
         if impact.harms:
             stands.forced = True
             said += [f"{choose.FORCED}: {line}" for line in impact.harms[:SAID_MAX]]
-        stands.remarks += [line for line in said if line not in stands.remarks]
+        stands.remarks += [text for line in said if (text := printable(line)) not in stands.remarks]
 
     def _is_fresh(self, choice: Choice) -> bool:
         if choice.source == choose.LAST_GOOD:
