@@ -30,14 +30,14 @@ IMAGE_TOOLS = squashfs-tools erofs-utils btrfs-progs e2fsprogs
 DEMO_TOOLS = systemd-container squashfs-tools gcc libc6-dev util-linux
 TEST_TOOLS = debootstrap systemd-container $(IMAGE_TOOLS) python3-venv python3-systemd python3-iniparse gcc libc6-dev
 
-.PHONY: help demo check unit lint format venv roots bench install uninstall clean
+.PHONY: help demo check check-packages unit lint format venv roots bench install uninstall clean
 
 help:           ## this text
-	@sed -n 's/^\([a-z]*\):[^#]*## */  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z-]*\):[^#]*## */  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo
 	@echo "  install and uninstall take DESTDIR=, PREFIX=, UNITDIR=, GENERATORDIR=, TMPFILESDIR=, PYTHON=;"
-	@echo "  check, unit and lint take ARGS= for pytest, check and unit JOBS= (processes), check SUITES=;"
-	@echo "  EXTENSIONCTL_CACHE= is where test roots are kept."
+	@echo "  check, check-packages, unit and lint take ARGS= for pytest, check and unit JOBS= (processes), check SUITES=;"
+	@echo "  EXTENSIONCTL_CACHE= is where test roots and packages are kept."
 
 demo:           ## shows it all in a throwaway container of this machine's own system (needs root)
 	@[ "$$(id -u)" = 0 ] || { echo "make demo boots a container, which needs root: sudo make demo" >&2; exit 1; }
@@ -54,6 +54,11 @@ roots: venv     ## the Debian roots that the boot tests copy (needs root)
 check: roots    ## all tests; as an ordinary user those that need no rights
 	@PYTHONDONTWRITEBYTECODE=1 EXTENSIONCTL_CACHE=$(CACHE) \
 		$(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadscope --no-loadscope-reorder $(ARGS)
+
+check-packages: venv ## images of 48 real Debian packages, all merged at once (needs root and the network)
+	@[ "$$(id -u)" = 0 ] || { echo "make check-packages mounts and boots, which needs root: sudo make check-packages" >&2; exit 1; }
+	@tests/prepare root trixie
+	@PYTHONDONTWRITEBYTECODE=1 EXTENSIONCTL_CACHE=$(CACHE) $(VENV)/bin/python -m pytest -q tests/packages $(ARGS)
 
 unit: venv      ## the tests that need no rights, no mounts and no boot
 	@PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python -m pytest -q -n $(JOBS) tests/unit tests/golden tests/asserts $(ARGS)
