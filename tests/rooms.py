@@ -18,7 +18,7 @@ UNIT = TOP / "tests/unit"
 
 FLOORS = (
     ("kernel", "steps", "layers", "log", "jsontext"),
-    ("paths", "files", "pid1"),
+    ("paths", "files", "boundary", "pid1"),
     ("image", "overlay", "react", "stale"),
     ("namespaces",),
     ("merge",),
@@ -55,7 +55,7 @@ LATE = {
     "extension_runtime.jsontext": "the package json, where an interpreter lacks its C parts",
     "extension_runtime.kernel.loop": "only who finds a loop device taken has to wait",
     "extension_runtime.merge.main": "each verb brings its own: a reload of one extension needs no merge",
-    "extension_runtime.merge.transaction": "the side that is needed, and what only a fault of this program needs",
+    "extension_runtime.merge.transaction": "the side that is needed, and what only a verb that does something needs",
     "extension_runtime.overlay.exchange": "only kernels before 6.5 have a gap to be timed",
     "extension_runtime.pid1.commands": "most merges run no command, and subprocess costs more than the rest of them",
     "extension_runtime.pid1.journal": "systemd-python is the distribution's, and may be missing",

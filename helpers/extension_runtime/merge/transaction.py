@@ -8,7 +8,7 @@ import time
 
 from extension_manifests.errors import ExtensionError
 
-from extension_runtime import steps
+from extension_runtime import boundary, steps
 from extension_runtime.files import folder
 from extension_runtime.merge import ledger, outlook, plan, statefile, tidy
 from extension_runtime.merge.goal import Order
@@ -115,7 +115,7 @@ class Transaction:
         verb = self._order.verb
         try:
             goal: Goal = steps.execute(plan.steps(view, self._order, side, self._log), before, self._log)
-        except ExtensionError as error:
+        except (ExtensionError, steps.Interrupted) as error:
             self._failed(view, side, str(error), getattr(error, "outcome", "failed"))
             raise
         except OSError as error:
@@ -123,11 +123,9 @@ class Transaction:
             raise TransactionError(f"{verb}: {error.strerror or error}; nothing was changed") from None
         except Exception as error:
             # A mistake in this program: what it had done is taken back all the same, and the trace is for its authors.
-            import traceback
-
-            self._log(traceback.format_exc())
-            self._failed(view, side, f"{type(error).__name__}: {error}", "failed")
-            raise TransactionError(f"{verb}: {type(error).__name__}: {error}; nothing was changed") from None
+            reason = boundary.reason(error)
+            self._failed(view, side, reason, "failed")
+            raise TransactionError(f"{verb}: {reason}; nothing was changed") from None
         self._finish(view, side, goal)
         return Result(_exit_code(goal), [self._summary(goal), *self._said], texts)
 
@@ -150,8 +148,8 @@ class Transaction:
             self._log(str(error))
         try:
             _recover(view)
-        except (ExtensionError, OSError) as error:
-            self._log(str(error))
+        except Exception as error:
+            self._log(boundary.reason(error))
         side.abandon(view)
 
     def _log_what_was_said(self) -> None:
@@ -178,17 +176,18 @@ class Transaction:
         for work in works:
             try:
                 work()
-            except (ExtensionError, OSError) as error:
-                self._log(f"done, but not tidied up: {error}")
+            except Exception as error:
+                self._log(f"done, but not tidied up: {boundary.reason(error)}")
         if self._order.verb == "unmerge":
             self._leave(view, side, state)
 
     def _leave(self, view: Outlook, side: Side, state: State) -> None:
         try:
             side.leave(view, state)
-        except (ExtensionError, OSError) as error:
+        except Exception as error:
+            reason = boundary.reason(error)
             self._said.append(
-                f"unmerged, but not every mount could be taken off: {error}; unmerge again to try once more"
+                f"unmerged, but not every mount could be taken off: {reason}; unmerge again to try once more"
             )
 
 
