@@ -30,7 +30,7 @@ DECIDES = (
     *(f"extension_runtime.image.{name}" for name in ("formats", "osrelease", "release", "versions")),
     *(f"extension_runtime.layers.{name}" for name in ("compare", "lookup")),
     *(f"extension_runtime.pid1.{name}" for name in ("properties", "units")),
-    *(f"extension_runtime.react.{name}" for name in ("affected", "requested", "unitfiles", "wish")),
+    *(f"extension_runtime.react.{name}" for name in ("affected", "glob", "requested", "unitfiles", "wish")),
     *(f"extension_runtime.merge.{name}" for name in ("choose", "goal", "ledger", "state", "wanted")),
     *(
         f"extension_manifests.{path.stem}"
@@ -60,8 +60,7 @@ LATE = {
     "extension_runtime.pid1.commands": "most merges run no command, and subprocess costs more than the rest of them",
     "extension_runtime.pid1.journal": "systemd-python is the distribution's, and may be missing",
     "extension_runtime.pid1.notify": "outside of a unit nobody listens, and socket is as much as all of a merge",
-    "extension_runtime.react.actionfile": "only commands need their words split, and only changes their globs matched",
-    "extension_runtime.react.trigger": "as above",
+    "extension_runtime.react.actionfile": "only commands need their words split",
 }
 """Who imports inside of functions, and why."""
 

@@ -20,8 +20,8 @@ from extension_runtime.layers.tree import View
 from extension_runtime.pid1.properties import COMMANDS
 from extension_runtime.react import affected, requested
 from extension_runtime.react import trigger as triggers
-from extension_runtime.react.actionfile import fixed_part
 from extension_runtime.react.boot import with_needs
+from extension_runtime.react.glob import fixed_part
 from extension_runtime.react.reaction import Reaction
 from extension_runtime.react.unitfiles import UnitFiles
 from extension_runtime.react.wish import Machine
@@ -66,7 +66,8 @@ def prepare(
     reaction = Reaction(change, found, systemd, machine, manifests)
     old_files = UnitFiles(View({name: old for name, (old, _new) in stacks.items()}))
     new_files = UnitFiles(View({name: new for name, (_old, new) in stacks.items()}))
-    reaction.actions = triggers.triggered(actions, _minding(found, manifests, "actions"), change.verb, change.boot)
+    minding = _minding(found, manifests, "actions")
+    reaction.actions = triggers.triggered(actions, minding, change.verb, change.boot, reaction.notes.append)
     reaction.reload = affected.needs_reload(found) or requested.reload_manager(change)
     reaction.reload |= any(item.action.daemon_reload for item in reaction.actions)
     minding = _minding(found, manifests, "units")

@@ -16,6 +16,7 @@ from extension_runtime.overlay import stack
 from extension_runtime.overlay.hierarchy import Hierarchy
 from extension_runtime.overlay.top import OverlayError
 from extension_runtime.paths import Paths
+from injected import each_error
 
 
 class Based(Hierarchy):
@@ -157,9 +158,7 @@ def test_a_directory_image_that_somebody_breaks_harms_no_other(lab: Lab, source:
     assert choice.standing.reason == said[broken]
 
 
-@pytest.mark.parametrize(
-    "error", [OSError(5, "Input/output error"), ValueError("bad"), RecursionError(), MemoryError()]
-)
+@each_error
 def test_whatever_happens_over_one_layer_harms_no_other(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
