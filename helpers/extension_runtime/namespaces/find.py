@@ -97,10 +97,8 @@ class Namespaces:
     def _foreign(self, process: str) -> bool:
         """Whether a process is in another user namespace than this one."""
         try:
-            return (
-                os.stat(f"{process}/ns/user", dir_fd=self.proc).st_ino
-                != os.stat("self/ns/user", dir_fd=self.proc).st_ino
-            )
+            own = os.stat("self/ns/user", dir_fd=self.proc).st_ino
+            return os.stat(f"{process}/ns/user", dir_fd=self.proc).st_ino != own
         except OSError:
             return True
 
