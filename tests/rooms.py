@@ -31,7 +31,7 @@ DECIDES = (
     *(f"extension_runtime.layers.{name}" for name in ("compare", "lookup")),
     *(f"extension_runtime.pid1.{name}" for name in ("properties", "units")),
     *(f"extension_runtime.react.{name}" for name in ("affected", "glob", "requested", "unitfiles", "wish")),
-    *(f"extension_runtime.merge.{name}" for name in ("choose", "goal", "ledger", "state", "wanted")),
+    *(f"extension_runtime.merge.{name}" for name in ("choose", "goal", "ledger", "sound", "state", "wanted")),
     *(
         f"extension_manifests.{path.stem}"
         for path in sorted(MANIFESTS.glob("*.py"))
