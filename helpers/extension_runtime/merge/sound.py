@@ -69,9 +69,7 @@ def _of_hierarchy(name: str, item: Stacked, merged: Merged, layers: str) -> str:
         return f"{shown} no generation that can be"
     if item.mode not in MODES or item.spec.mode not in MODES:
         return f"{shown} no mode that can be"
-    if not item.target.startswith("/") or any(
-        path and not path.startswith("/") for path in (item.upper, item.spec.upper)
-    ):
+    if not all(path.startswith("/") for path in (item.target, item.upper or "/", item.spec.upper or "/")):
         return f"{shown} a path that is not absolute"
     known = {(extension, f"{found.layer}/{name}") for extension, found in merged.layered().items()}
     if not {*item.layers, *item.spec.layers} <= known:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from extension_manifests.errors import printable
 
@@ -58,6 +59,8 @@ def read_or_put_aside(paths: Paths) -> tuple[State, str]:
         return read(paths), ""
     except StateError as error:
         aside = f"{paths.state}.aside"
+        if os.path.isdir(aside) or (os.path.isdir(paths.state) and os.path.lexists(aside)):
+            aside += f".{time.time_ns()}"  # a folder takes no other name's place
         try:
             os.rename(paths.state, aside)
         except OSError as failed:

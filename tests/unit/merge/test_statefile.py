@@ -54,9 +54,9 @@ def test_what_is_no_file_of_text_is_no_state_and_is_put_aside(tmp_path: Path) ->
     place = run(tmp_path) / "state.json"
     makers: dict[str, Callable[[], object]] = {
         "is not UTF-8; remove it": lambda: place.write_bytes(b"\xff\xfe{"),
-        "has more than 16777216 bytes; remove it": lambda: os.truncate(place.open("w").fileno(), 1 << 40),
+        "has more than 16777216 bytes; remove it": lambda: (place.write_text(""), os.truncate(place, 1 << 40)),
         "is no regular file; remove it": lambda: os.mkfifo(place),
-        "is no regular file; remove it ": place.mkdir,
+        "cannot be read: Is a directory": place.mkdir,
         "cannot be read: Too many levels of symbolic links": lambda: place.symlink_to("elsewhere"),
     }
     for said, make in makers.items():
@@ -100,10 +100,16 @@ def test_a_state_that_is_no_file_says_why_and_is_put_aside(tmp_path: Path) -> No
     assert os.listdir(folder) == ["state.json.aside"]
 
 
-def test_what_cannot_be_put_aside_is_an_error_with_both_reasons(tmp_path: Path) -> None:
+def test_what_cannot_be_put_aside_is_an_error_with_both_reasons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = run(tmp_path)
     (folder / "state.json").write_text("{")
-    (folder / "state.json.aside").mkdir()
-    with pytest.raises(StateError, match=r"state\.json: .*, and cannot be put aside: Is a directory$"):
+
+    def full(_source: str, _target: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "rename", full)
+    with pytest.raises(StateError, match=r"state\.json: .*, and cannot be put aside: No space left on device$"):
         statefile.read_or_put_aside(Paths(str(tmp_path)))
     assert (folder / "state.json").read_text() == "{"
