@@ -12,10 +12,11 @@ from extension_manifests.errors import ExtensionError, printable
 from extension_manifests.escape import mount_unit, service_unit
 from extension_manifests.names import SUFFIX, name_problem
 
+from extension_runtime import boundary
 from extension_runtime.cli.options import may_read, note
 from extension_runtime.image import find, host, inspect
 from extension_runtime.image.records import attached
-from extension_runtime.merge import statefile
+from extension_runtime.merge import modes, statefile
 from extension_runtime.merge.mountunits import unloaded, unmet
 from extension_runtime.merge.state import Stale, State
 from extension_runtime.paths import Paths
@@ -98,13 +99,19 @@ class Facts:
     def extensions(self) -> list[Extension]:
         """Every known extension, by name."""
         merged = {name for name, item in self.state.now.extensions.items() if item.state == "merged"}
-        found = [self.extension(name) for name in merged.union(self.plan.names())]
+        found = [self._extension(name) for name in merged.union(self.plan.names())]
         # A file whose name cannot be an extension's is known by nothing but the complaint about it.
         for problem in self.plan.diagnostics:
             name = os.path.basename(problem.path).removesuffix(SUFFIX)
             if problem.path.endswith(SUFFIX) and name_problem(name):
                 found.append(Extension(printable(name), printable(problem.path)).is_("failed", str(problem)))
         return sorted(found, key=lambda extension: extension.name)
+
+    def _extension(self, name: str) -> Extension:
+        try:
+            return self.extension(name)
+        except Exception as error:
+            return Extension(name, "").is_("failed", boundary.reason(error, name))
 
     def extension(self, name: str) -> Extension:
         """The extension `name`, which must be known."""
@@ -210,6 +217,8 @@ def gather(root: str) -> Facts:
     state, problem = statefile.read_or_empty(paths) if readable else (State(), "")
     if problem:
         note(problem)
+    for line in modes.keep(paths, plan.settings, state):
+        note(line)
     if readable and not root:
         # Who was stale after the last refresh may have been restarted since.
         state.stale = [Stale(view.unit, view.reason) for view in swaps.find(paths.run)]

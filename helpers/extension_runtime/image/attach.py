@@ -78,6 +78,8 @@ def attach(request: Request) -> Record:
         became.reason = str(error)
     except Exception as error:  # such as an unreadable directory on a damaged disk
         became.state, became.reason = "failed", boundary.reason(error, became.image)
+        # Which image it is was not found out, which is no reason to take off what is merged.
+        became.identity = became.identity or record.UNKNOWN
     try:
         _detach(target)
         if became.state == "skipped":

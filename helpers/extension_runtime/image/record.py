@@ -11,6 +11,7 @@ import os
 from extension_manifests.errors import ImageError
 
 STATES = ("attached", "skipped", "failed")
+UNKNOWN = "unknown"  # the identity of an image that could not be looked at
 LISTS = ("classes", "hierarchies")
 TEXTS = ("name", "state", "reason", "image", "version", "identity", "format")
 

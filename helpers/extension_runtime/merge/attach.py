@@ -12,7 +12,7 @@ import os
 from extension_runtime import boundary
 from extension_runtime.files import StateError, read, replace
 from extension_runtime.image import attach
-from extension_runtime.image.record import Record
+from extension_runtime.image.record import UNKNOWN, Record
 from extension_runtime.image.records import SIZE_MAX
 from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.merge.mountunits import bring
@@ -86,7 +86,7 @@ class AttachHere(Attach):
             attach.attach(_request(self._paths, self._manifest))
         except Exception as error:
             self.undo()
-            self._failed[name] = Record(name, "failed", boundary.reason(error, name))
+            self._failed[name] = Record(name, "failed", boundary.reason(error, name), identity=UNKNOWN)
         except BaseException:
             self.undo()
             raise
