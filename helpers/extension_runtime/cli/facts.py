@@ -168,6 +168,10 @@ class Facts:
             return found.is_("ready", "attached, and not merged as far as units tell")
         if properties.get("ActiveState") == "failed":
             return found.is_("failed", f"{unit} failed ({properties.get('Result', '')}); see journalctl --unit={unit}")
+        if merged is not None and merged.state == "failed":
+            # It left no record, so the merge is all that can tell.
+            found.image, found.version = merged.image, merged.version
+            return found.is_("failed", merged.reason)
         return self._look(found, manifest)
 
     def _recorded(self, found: Extension, record: Record, merged: Standing | None) -> Extension:

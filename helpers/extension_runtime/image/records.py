@@ -9,7 +9,7 @@ from extension_manifests.classes import HIERARCHIES
 from extension_manifests.errors import ImageError
 
 from extension_runtime import boundary, files, jsontext
-from extension_runtime.image.record import LISTS, STATES, TEXTS, Record
+from extension_runtime.image.record import LISTS, STATES, TEXTS, UNKNOWN, Record
 from extension_runtime.kernel import mountinfo
 
 TYPE_CHECKING = False
@@ -54,7 +54,8 @@ def read_all(directory: str) -> dict[str, Record]:
         except FileNotFoundError:
             continue
         except Exception as error:
-            record = Record(name, "failed", f"{boundary.reason(error, path)}; restart the extension's mount unit")
+            reason = f"{boundary.reason(error, path)}; restart the extension's mount unit"
+            record = Record(name, "failed", reason, identity=UNKNOWN)
         found[name] = record
     return found
 
