@@ -36,7 +36,8 @@ class Root:
         """A state in which these are merged over /usr."""
         now: dict[str, Any] = State().data() | {"generation": 3, "when": 1700000000}
         usr = {"target": "/usr", "mode": "auto", "merged": True, "writable": False, "generation": 3, "upper": ""}
-        layers = [[name, "/layer"] for name in extensions]
+        pinned = f"{Paths(str(self.path)).layers}/3"
+        layers = [[name, f"{pinned}/{name}/usr"] for name in extensions]
         spec = {"mode": "auto", "layers": layers, "upper": "", "import": False, "merged": True}
         now["hierarchies"] = {"usr": usr | {"layers": layers, "spec": spec}}
         now["last"] = {"verb": "refresh", "result": "done", "reason": "", "when": 1700000000}
@@ -51,7 +52,7 @@ class Root:
                 "classes": ["sysext"],
                 "hierarchies": ["usr"],
                 "manifest": f"/etc/extensions.d/{name}.extension",
-                "layer": "/layer",
+                "layer": f"{pinned}/{name}",
                 "compared": "Hides=",
                 "forced": False,
                 "overrides": {},

@@ -18,7 +18,7 @@ UNIT = TOP / "tests/unit"
 
 FLOORS = (
     ("kernel", "steps", "layers", "log", "jsontext"),
-    ("paths", "files", "pid1"),
+    ("paths", "files", "boundary", "pid1"),
     ("image", "overlay", "react", "stale"),
     ("namespaces",),
     ("merge",),
@@ -31,7 +31,7 @@ DECIDES = (
     *(f"extension_runtime.layers.{name}" for name in ("compare", "harm", "lookup", "vital")),
     *(f"extension_runtime.pid1.{name}" for name in ("properties", "units")),
     *(f"extension_runtime.react.{name}" for name in ("affected", "requested", "unitfiles", "wish")),
-    *(f"extension_runtime.merge.{name}" for name in ("choose", "goal", "halves", "ledger", "state", "wanted")),
+    *(f"extension_runtime.merge.{name}" for name in ("choose", "goal", "halves", "ledger", "sound", "state", "wanted")),
     *(
         f"extension_manifests.{path.stem}"
         for path in sorted(MANIFESTS.glob("*.py"))
@@ -45,6 +45,7 @@ MACHINE = {
 
 LATE = {
     "extension_generator.main": "most machines have no manifest: nothing but the interpreter is to be loaded for them",
+    "extension_manifests.values": "most manifests have no globs",
     "extension_manifests.resolve": "most machines have so few manifests that their order needs no heap",
     "extension_runtime.cli.change": "only what is done right here needs the merge, only what was left out the facts",
     "extension_runtime.cli.check": "manifests are checked more often than images",
@@ -55,13 +56,12 @@ LATE = {
     "extension_runtime.jsontext": "the package json, where an interpreter lacks its C parts",
     "extension_runtime.kernel.loop": "only who finds a loop device taken has to wait",
     "extension_runtime.merge.main": "each verb brings its own: a reload of one extension needs no merge",
-    "extension_runtime.merge.transaction": "the side that is needed, and what only a fault of this program needs",
+    "extension_runtime.merge.transaction": "the side that is needed, and what only a verb that does something needs",
     "extension_runtime.overlay.exchange": "only kernels before 6.5 have a gap to be timed",
     "extension_runtime.pid1.commands": "most merges run no command, and subprocess costs more than the rest of them",
     "extension_runtime.pid1.journal": "systemd-python is the distribution's, and may be missing",
     "extension_runtime.pid1.notify": "outside of a unit nobody listens, and socket is as much as all of a merge",
-    "extension_runtime.react.actionfile": "only commands need their words split, and only changes their globs matched",
-    "extension_runtime.react.trigger": "as above",
+    "extension_runtime.react.actionfile": "only commands need their words split",
 }
 """Who imports inside of functions, and why."""
 
@@ -72,6 +72,13 @@ NAMED = {
     "systemd-run": "extension_runtime.pid1",
 }
 """Programs, to the one package whose files may name them as a word of a command."""
+
+RECURSIVE = {
+    "extension_runtime.cli.check.file_problems": "a folder of the command line, and what is in it, and no deeper",
+    "extension_runtime.merge.state._plain": "records of our own, which are as deep as they are written here",
+    "extension_runtime.react.unitfiles.says": "the method calls the function of its name",
+}
+"""Functions that call themselves, and why that has an end: what is foreign is as deep as others like."""
 
 UNTESTED: set[str] = set()
 """Modules that have no test file of their own yet.  This list only shrinks."""

@@ -23,6 +23,23 @@ def _hex(char: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in data)
 
 
+def reason_of(error: BaseException) -> str:
+    """Why something failed, in one line: on purpose, by the machine, or by a mistake of this program."""
+    if isinstance(error, ExtensionError):
+        return str(error)
+    if isinstance(error, OSError):
+        text = error.strerror or str(error) or type(error).__name__
+        name = error.filename.decode(errors="replace") if isinstance(error.filename, bytes) else error.filename
+        return printable(f"{name}: {text}" if name else text)
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is"
+    if isinstance(error, RecursionError):
+        return "is nested too deep"
+    said = f": {error}" if str(error) else ""
+    kind = type(error).__name__
+    return printable(f"this should not have happened: {kind}{said}; SYSTEMD_LOG_LEVEL=debug shows where")
+
+
 class Diagnostic:
     """What is wrong where, and what to write instead. Line 0 means the whole file."""
 

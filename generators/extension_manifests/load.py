@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from extension_manifests import chase, manifest, resolve, search
-from extension_manifests.errors import Diagnostic, ManifestError
+from extension_manifests.errors import Diagnostic, ManifestError, reason_of
 from extension_manifests.names import SUFFIX, name_problem
 from extension_manifests.settings import build
 from extension_manifests.unitfile import Entry, parse
@@ -66,9 +66,12 @@ def load(root: str, cmdline: str | None = None) -> Plan:
             warnings: list[Diagnostic] = []
             try:
                 manifests[item.name] = read(root, item, warnings)
-            except ManifestError as error:
-                broken[item.name] = [error.diagnostic]
-                diagnostics.append(error.diagnostic)
+            except Exception as error:
+                # Also for a mistake of this program: one manifest must never cost a boot the others.
+                wrong = error.diagnostic if isinstance(error, ManifestError) else None
+                wrong = wrong or Diagnostic(item.path, 0, reason_of(error))
+                broken[item.name] = [wrong]
+                diagnostics.append(wrong)
             diagnostics += warnings
     chosen = load_settings(root, cmdline, diagnostics)
     ordered = resolve.order(manifests, diagnostics)
@@ -88,7 +91,8 @@ def read(root: str, item: Found, warnings: list[Diagnostic]) -> Manifest:
 
 def load_settings(root: str, cmdline: str, diagnostics: list[Diagnostic]) -> Settings:
     """Settings of extensions.conf, its drop-ins and the kernel command line; what is wrong goes to `diagnostics`."""
-    found, _ = search.find(root, "extensions.conf")
+    found, mistakes = search.find(root, "extensions.conf")
+    told = len(mistakes)  # those of manifests have them, too
     entries: list[Entry] = []
     for item in found:
         for part in [item, *item.dropins]:
@@ -101,8 +105,12 @@ def load_settings(root: str, cmdline: str, diagnostics: list[Diagnostic]) -> Set
                 entries += parse(chase.read_text(root, part.real, part.path), part.path, problems)
             except ManifestError as error:
                 problems.append(error)
-            diagnostics += [problem.diagnostic for problem in problems]
-    return build(entries, cmdline, diagnostics)
+            except Exception as error:
+                problems.append(ManifestError(part.path, 0, reason_of(error)))
+            mistakes += [problem.diagnostic for problem in problems]
+    settings = build(entries, cmdline, mistakes)
+    diagnostics += mistakes[told:]
+    return settings
 
 
 def read_cmdline(root: str, environ: Mapping[str, str]) -> str:

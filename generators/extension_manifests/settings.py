@@ -34,11 +34,13 @@ class HierarchySettings:
 class Settings:
     """usr, opt, etc: HierarchySettings; refresh_rollback; timeout_sec: seconds, maybe infinite.
 
-    enabled: not extensions=0."""
+    enabled: not extensions=0.  mistakes: all that is wrong with files and command line; while there is any, it is not
+    known which modes somebody wants."""
 
-    __slots__ = ("enabled", "etc", "opt", "refresh_rollback", "timeout_sec", "usr")
+    __slots__ = ("enabled", "etc", "mistakes", "opt", "refresh_rollback", "timeout_sec", "usr")
 
     def __init__(self) -> None:
+        self.mistakes: list[Diagnostic] = []
         self.enabled = True
         self.refresh_rollback = True
         self.timeout_sec = 90.0
@@ -52,7 +54,9 @@ class Settings:
 
 
 def build(entries: list[Entry], cmdline: str, diagnostics: list[Diagnostic]) -> Settings:
-    """Settings of `entries`, the kernel command line over them. A wrong value is a diagnostic, the default stays."""
+    """Settings of `entries`, the kernel command line over them. A wrong value is a diagnostic, the default stays.
+
+    What `diagnostics` holds in the end are the mistakes."""
     settings = Settings()
     gathered, strange = gather(entries, TABLE)
     unknown(strange, SECTIONS, list(TABLE), diagnostics)
@@ -66,6 +70,7 @@ def build(entries: list[Entry], cmdline: str, diagnostics: list[Diagnostic]) -> 
             diagnostics.append(error.diagnostic)
     for word in split_cmdline(cmdline):
         from_cmdline(settings, word, diagnostics)
+    settings.mistakes = list(diagnostics)
     return settings
 
 

@@ -144,6 +144,9 @@ def glob(text: str) -> str:
     """A glob of absolute paths."""
     if not text.startswith("/"):
         raise ValueError(f'"{text}" is no absolute path; start it with "/"')
+    from extension_manifests.globs import Glob
+
+    Glob(text)
     return text
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from extension_manifests.errors import ExtensionError
 
@@ -28,6 +29,28 @@ def replace(path: str, text: str) -> None:
         except OSError:
             pass
         raise StateError(f"{path}: {error.strerror}") from None
+
+
+def read(path: str, limit: int) -> str:
+    """The text of the file `path` of ours, whatever became of it: at most `limit` bytes, and never a wait.
+
+    Raises FileNotFoundError, and StateError for what is no such text.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise StateError(f"{path}: is no regular file; remove it")
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise StateError(f"{path}: has more than {limit} bytes; remove it")
+        return data.decode("utf-8")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StateError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise StateError(f"{path}: is not UTF-8; remove it") from None
 
 
 def folder(path: str, mode: int = 0o700) -> None:

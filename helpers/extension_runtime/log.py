@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
+ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
 
 
 def to_journal() -> bool:
@@ -21,3 +21,8 @@ def line(text: str, priority: int = INFO) -> None:
         print(f"{prefix}{text}", file=sys.stderr, flush=True)
     except OSError:
         return
+
+
+def debugging() -> bool:
+    """Whether what is for the authors of this program is to be told, too."""
+    return os.environ.get("SYSTEMD_LOG_LEVEL", "") in ("debug", str(DEBUG))

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 _INTERRUPTIONS = (signal.SIGTERM, signal.SIGINT)
 
 
+class Interrupted(BaseException):
+    """Somebody wants this to end.  No Exception, or a boundary would take it for the fault of what it was busy with."""
+
+
 class Step:
     """One change of the machine.  `name` is what a fault is injected by, `text` what a person reads.
 

@@ -13,7 +13,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rooms import ALL, DECIDES, FLOORS, GRAPH, LATE, MACHINE, NAMED, RUNTIME, TOP, UNIT, UNTESTED, imports, room
+from rooms import (
+    ALL,
+    DECIDES,
+    FLOORS,
+    GRAPH,
+    LATE,
+    MACHINE,
+    NAMED,
+    RECURSIVE,
+    RUNTIME,
+    TOP,
+    UNIT,
+    UNTESTED,
+    imports,
+    room,
+)
 
 # Floors
 
@@ -80,6 +95,25 @@ def test_what_decides_builds_on_what_decides() -> None:
             n.module or "" for n in top
         }
         assert targets & set(ALL) <= {*DECIDES, "extension_manifests"}, name
+
+
+# What is foreign
+
+
+def test_nothing_calls_itself() -> None:
+    """An image, a mount table or a manifest is as deep as whoever made it likes, and Python's stack is not."""
+    found = set()
+    for name, path in ALL.items():
+        for function in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            called = {node.func for node in ast.walk(function) if isinstance(node, ast.Call)}
+            own = {call.id for call in called if isinstance(call, ast.Name)}
+            own |= {call.attr for call in called if isinstance(call, ast.Attribute)
+                    and isinstance(call.value, ast.Name) and call.value.id in ("self", "cls")}  # fmt: skip
+            if function.name in own:
+                found.add(f"{name}.{function.name}")
+    assert found == set(RECURSIVE)
 
 
 # Where things are said

@@ -12,10 +12,11 @@ from extension_manifests.errors import ExtensionError, printable
 from extension_manifests.escape import mount_unit, service_unit
 from extension_manifests.names import SUFFIX, name_problem
 
+from extension_runtime import boundary
 from extension_runtime.cli.options import may_read, note
 from extension_runtime.image import find, host, inspect
 from extension_runtime.image.records import attached
-from extension_runtime.merge import statefile
+from extension_runtime.merge import modes, statefile
 from extension_runtime.merge.mountunits import unloaded, unmet
 from extension_runtime.merge.state import Stale, State
 from extension_runtime.paths import Paths
@@ -114,13 +115,19 @@ class Facts:
     def extensions(self) -> list[Extension]:
         """Every known extension, by name."""
         merged = {name for name, item in self.state.now.extensions.items() if item.state == "merged"}
-        found = [self.extension(name) for name in merged.union(self.plan.names())]
+        found = [self._extension(name) for name in merged.union(self.plan.names())]
         # A file whose name cannot be an extension's is known by nothing but the complaint about it.
         for problem in self.plan.diagnostics:
             name = os.path.basename(problem.path).removesuffix(SUFFIX)
             if problem.path.endswith(SUFFIX) and name_problem(name):
                 found.append(Extension(printable(name), printable(problem.path)).is_("failed", str(problem)))
         return sorted(found, key=lambda extension: extension.name)
+
+    def _extension(self, name: str) -> Extension:
+        try:
+            return self.extension(name)
+        except Exception as error:
+            return Extension(name, "").is_("failed", boundary.reason(error, name))
 
     def extension(self, name: str) -> Extension:
         """The extension `name`, which must be known."""
@@ -178,6 +185,10 @@ class Facts:
             return found.is_("ready", "attached, and not merged as far as units tell")
         if properties.get("ActiveState") == "failed":
             return found.is_("failed", f"{unit} failed ({properties.get('Result', '')}); see journalctl --unit={unit}")
+        if merged is not None and merged.state == "failed":
+            # It left no record, so the merge is all that can tell.
+            found.image, found.version = merged.image, merged.version
+            return found.is_("failed", merged.reason)
         return self._look(found, manifest)
 
     def _recorded(self, found: Extension, record: Record, merged: Standing | None) -> Extension:
@@ -228,6 +239,8 @@ def gather(root: str) -> Facts:
     state, problem = statefile.read_or_empty(paths) if readable else (State(), "")
     if problem:
         note(problem)
+    for line in modes.keep(paths, plan.settings, state):
+        note(line)
     if readable and not root:
         # Who was stale after the last refresh may have been restarted since.
         state.stale = [Stale(view.unit, view.reason) for view in swaps.find(paths.run)]

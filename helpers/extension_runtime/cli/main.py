@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 
-from extension_manifests.errors import ExtensionError
+from extension_manifests.errors import ExtensionError, reason_of
 
 from extension_runtime.cli import table
 from extension_runtime.cli.options import DONE, FAILED, WRONG_USAGE, Options, UsageError
@@ -183,5 +183,5 @@ def main(argv: list[str]) -> int:
     except Exception as error:
         if os.environ.get("SYSTEMD_LOG_LEVEL") == "debug":
             raise
-        complain(f"this should not have happened: {type(error).__name__}: {error}; SYSTEMD_LOG_LEVEL=debug shows where")
+        complain(reason_of(error))
         return FAILED

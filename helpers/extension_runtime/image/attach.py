@@ -15,6 +15,7 @@ from extension_manifests.classes import DEFAULT, harmless
 from extension_manifests.errors import ImageError, printable
 from extension_manifests.names import name_problem
 
+from extension_runtime import boundary
 from extension_runtime.image import content, find, forced, host, identity, record
 from extension_runtime.image.mount import mount_directory, mount_nothing, mount_raw, reason_of
 from extension_runtime.image.record import Record
@@ -57,20 +58,28 @@ def attach(request: Request) -> Record:
 
     Returns what became of it, which is also written down for `records`.  An image that is not made for this host
     leaves an empty directory attached with Mismatch=skip (PID 1 wants to see a mount), nothing with Mismatch=fail.
-    Raises ImageError only when even that cannot be done: a bad name, or no place for the mount or the record.
+    Raises ImageError only when even that cannot be done: a bad name, no place for the record, or what was attached
+    before does not come off.
     """
     paths = Paths(request.root)
-    target = _place(paths, request.name)
     became = Record(request.name, "attached", image=printable(request.image), classes=list(request.classes))
+    _refuse_name(request.name)
+    try:
+        target = _place(paths, request.name)
+    except ImageError as error:
+        became.state, became.reason = "failed", str(error)
+        record.write(paths.attached, became)
+        return became
     tree = -1
     try:
         tree = _prepare(request, became)
     except ImageError as error:
         became.state = "skipped" if _skips(error, request) else "failed"
         became.reason = str(error)
-    except OSError as error:  # such as an unreadable directory on a damaged disk
-        became.state = "failed"
-        became.reason = printable(f"{error.filename or became.image}: {reason_of(error)}")
+    except Exception as error:  # such as an unreadable directory on a damaged disk
+        became.state, became.reason = "failed", boundary.reason(error, became.image)
+        # Which image it is was not found out, which is no reason to take off what is merged.
+        became.identity = became.identity or record.UNKNOWN
     try:
         _detach(target)
         if became.state == "skipped":
@@ -78,10 +87,9 @@ def attach(request: Request) -> Record:
         if tree >= 0:
             syscalls.move_mount(tree, target)
         record.write(paths.attached, became)
-    except (OSError, ImageError) as error:
+    except Exception as error:
         _detach(target)
-        became.state = "failed"
-        became.reason = str(error) if isinstance(error, ImageError) else printable(f"{target}: {reason_of(error)}")
+        became.state, became.reason = "failed", boundary.reason(error, target)
         record.write(paths.attached, became)
     finally:
         if tree >= 0:
@@ -95,16 +103,20 @@ def renew(request: Request) -> bool:
     False, with nothing changed, when the image cannot be attached or the kernel cannot do this (before 6.5).
     """
     paths = Paths(request.root)
-    target = _place(paths, request.name)
     became = Record(request.name, "attached", image=printable(request.image), classes=list(request.classes))
+    _refuse_name(request.name)
     try:
+        target = _place(paths, request.name)
         tree = _prepare(request, became)
-    except (ImageError, OSError):
+    except Exception as error:
+        # Whoever attaches it in the ordinary way finds the same, and says so.
+        boundary.reason(error, became.image)
         return False
     try:
         syscalls.move_mount(tree, target, syscalls.MOVE_MOUNT_BENEATH)
         syscalls.umount(target, syscalls.MNT_DETACH)
-    except OSError:
+    except Exception as error:
+        boundary.reason(error, target)
         return False
     finally:
         os.close(tree)
@@ -114,7 +126,11 @@ def renew(request: Request) -> bool:
 
 def fail(paths: Paths, name: str, reason: str) -> Record:
     """Write down that extension `name` failed before its image was looked for; nothing of it stays attached."""
-    _detach(_place(paths, name))
+    _refuse_name(name)
+    try:
+        _detach(_place(paths, name))
+    except ImageError as error:
+        reason = f"{reason}; {error}"
     became = Record(name, "failed", printable(reason))
     record.write(paths.attached, became)
     return became
@@ -122,7 +138,8 @@ def fail(paths: Paths, name: str, reason: str) -> Record:
 
 def detach(paths: Paths, name: str) -> None:
     """Take off what is attached for extension `name` and forget it; a merge that uses it keeps its own copy."""
-    target = _place(paths, name)
+    _refuse_name(name)
+    target = f"{paths.extension}/{name}"
     _detach(target)
     record.remove(paths.attached, name)
     try:
@@ -174,11 +191,15 @@ def _prepare(request: Request, became: Record) -> int:
     return tree
 
 
-def _place(paths: Paths, name: str) -> str:
-    """Where extension `name` is attached; made, where it is missing.  Raises ImageError."""
+def _refuse_name(name: str) -> None:
+    """Raise ImageError for a name that could be a path."""
     problem = name_problem(name)
     if problem:
         raise ImageError(printable(f"{name}: {problem}"))
+
+
+def _place(paths: Paths, name: str) -> str:
+    """Where extension `name` is attached; made, where it is missing.  Raises ImageError."""
     target = f"{paths.extension}/{name}"
     for made in (os.path.dirname(paths.extension), paths.extension, target):
         try:
@@ -187,6 +208,7 @@ def _place(paths: Paths, name: str) -> str:
             pass
         except OSError as error:
             raise ImageError(printable(f"{made}: {reason_of(error)}")) from None
+        # Neither a link: what it leads to would be hidden, and taken off with everything that is mounted there.
         if not stat.S_ISDIR(os.lstat(made).st_mode):
             raise ImageError(f"{made}: is no directory; remove it")
     return target
@@ -198,6 +220,6 @@ def _detach(target: str) -> None:
         try:
             syscalls.umount(target, syscalls.MNT_DETACH)
         except OSError as error:
-            if error.errno in (errno.EINVAL, errno.ENOENT):
+            if error.errno in (errno.EINVAL, errno.ENOENT, errno.ENOTDIR):
                 return
             raise ImageError(printable(f"{target}: {reason_of(error)}")) from None

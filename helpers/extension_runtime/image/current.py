@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from extension_manifests import classes
-from extension_manifests.errors import ExtensionError
 
+from extension_runtime import boundary
 from extension_runtime.image import content, find, identity
 
 TYPE_CHECKING = False
@@ -20,7 +20,8 @@ def current_identity(root: str, manifest: Manifest) -> str:
     try:
         with find.find(root or "/", manifest.image, manifest.classes) as picked:
             return identity.identity(picked.fd)
-    except ExtensionError:
+    except Exception as error:
+        boundary.reason(error, manifest.image)  # said when it is attached
         return ""
 
 
@@ -30,7 +31,8 @@ def current_hierarchies(root: str, manifest: Manifest) -> list[str]:
         with find.find(root or "/", manifest.image, manifest.classes) as picked:
             if picked.kind == "directory":
                 return content.hierarchies(picked.fd, manifest.classes, picked.path)
-    except ExtensionError:
+    except Exception as error:
+        boundary.reason(error, manifest.image)
         return []
     return [name for class_ in classes.of(manifest.classes) for name in class_.hierarchies]
 

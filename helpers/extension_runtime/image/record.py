@@ -11,6 +11,7 @@ import os
 from extension_manifests.errors import ImageError
 
 STATES = ("attached", "skipped", "failed")
+UNKNOWN = "unknown"  # the identity of an image that could not be looked at
 LISTS = ("classes", "hierarchies", "remarks")
 TEXTS = ("name", "state", "reason", "image", "version", "identity", "format", "excused")
 
@@ -89,12 +90,13 @@ def write(directory: str, record: Record) -> None:
             file.write(to_json(record))
         os.rename(temporary, path)
     except OSError as error:
-        raise ImageError(f"{path}: cannot be written: {error.strerror}") from None
+        remedy = "; remove it" if os.path.isdir(path) else ""
+        raise ImageError(f"{path}: cannot be written: {error.strerror}{remedy}") from None
 
 
 def remove(directory: str, name: str) -> None:
     """Forget the record of `name`, if there is one."""
     try:
         os.unlink(f"{directory}/{name}.json")
-    except FileNotFoundError:
-        pass
+    except (FileNotFoundError, IsADirectoryError):
+        pass  # a folder is none of ours

@@ -5,13 +5,23 @@ from __future__ import annotations
 
 import os
 
-from extension_runtime import jsontext
-from extension_runtime.image.record import LISTS, STATES, TEXTS, Record
+from extension_manifests.classes import HIERARCHIES
+from extension_manifests.errors import ImageError
+
+from extension_runtime import boundary, files, jsontext
+from extension_runtime.image.record import LISTS, STATES, TEXTS, UNKNOWN, Record
 from extension_runtime.kernel import mountinfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from extension_runtime.paths import Paths
+
+
+class RecordError(ImageError):
+    """What is written of an image is not what this program writes."""
+
+
+SIZE_MAX = 256 << 10  # bytes of one record; reasons are lines
 
 
 def attached(paths: Paths) -> dict[str, Record]:
@@ -39,27 +49,41 @@ def read_all(directory: str) -> dict[str, Record]:
             continue
         path = f"{directory}/{entry}"
         try:
-            with open(path, encoding="utf-8") as file:
-                record = from_json(file.read())
+            record = from_json(files.read(path, SIZE_MAX), path)
             record.name = name
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, TypeError, RecursionError) as error:
-            record = Record(name, "failed", f"{path}: {error}; restart the extension's mount unit")
+        except Exception as error:
+            reason = f"{boundary.reason(error, path)}; restart the extension's mount unit"
+            record = Record(name, "failed", reason, identity=UNKNOWN)
         found[name] = record
     return found
 
 
-def from_json(text: str) -> Record:
-    """The record that `to_json` wrote.  Raises ValueError."""
-    data = jsontext.loads(text)
+def from_json(text: str, path: str) -> Record:
+    """The record that `to_json` wrote, read from `path`.  Raises RecordError."""
+    try:
+        data = jsontext.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path}: {error}") from None
     if not isinstance(data, dict):
-        raise ValueError("no record")
-    record = Record(str(data.get("name", "")), str(data.get("state", "")))
-    for key in TEXTS[2:]:
-        setattr(record, key, str(data.get(key, "")))
+        raise RecordError(f"{path}: is no record")
+    record = Record("", "")
+    for key in TEXTS:
+        setattr(record, key, _text(path, key, data.get(key, "")))
     for key in LISTS:
-        setattr(record, key, [str(item) for item in data.get(key, [])])
+        items = data.get(key, [])
+        if not isinstance(items, list):
+            raise RecordError(f"{path}: has no right {key}")
+        setattr(record, key, [_text(path, key, item) for item in items])
     if record.state not in STATES:
-        raise ValueError(f"no such state: {record.state}")
+        raise RecordError(f"{path}: no such state: {record.state[:80]}")
+    if not {*record.hierarchies} <= {*HIERARCHIES}:
+        raise RecordError(f"{path}: has no right hierarchies")
     return record
+
+
+def _text(path: str, key: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise RecordError(f"{path}: has no right {key}")
+    return value

@@ -70,6 +70,16 @@ class Table:
             mount = below
         return found[::-1]
 
+    def covering(self, mount: Mount) -> Mount:
+        """The mount that is seen at the place of `mount`: itself, or the uppermost on its root."""
+        seen = {mount.id}
+        while True:
+            on = next((m for m in self._children.get(mount.id, ()) if m.path == mount.path and m.id not in seen), None)
+            if on is None:
+                return mount
+            seen.add(on.id)
+            mount = on
+
     def submounts(self, mount: Mount) -> list[Mount]:
         """The mounts directly on `mount` but below its root, in path order; what lies on those is not listed."""
         return sorted(

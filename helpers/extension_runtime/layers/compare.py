@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+PATH_MAX = 4096  # bytes at least, as of characters
 COMPARE_MAX = 64 << 20  # bytes; two larger files from different layers count as different without being read
 
 
@@ -62,17 +63,23 @@ class _Comparison:
         self.within = within
 
     def walk(self, old: Node, new: Node) -> Iterator[Changed]:
-        """The changes below the folder that `old` and `new` are look-ups of; either may be no folder at all."""
-        for name in _differing(old, new):
-            before, after = old.child(name), new.child(name)
-            path = f"{self.prefix}/{before.path}"
-            if not self.relevant(path):
-                continue
-            kind = _kind(before, after)
-            if kind is not None:
-                yield Changed(path, kind, self.whose(before, after))
-            if before.sources != after.sources:
-                yield from self.walk(before, after)
+        """The changes below the folder that `old` and `new` are look-ups of; either may be no folder at all.
+
+        What lies deeper than a path can tell of is not looked at: no program opens it by its path.
+        """
+        todo = [(old, new)]
+        while todo:
+            old, new = todo.pop()
+            for name in _differing(old, new):
+                before, after = old.child(name), new.child(name)
+                path = f"{self.prefix}/{before.path}"
+                if not self.relevant(path):
+                    continue
+                kind = _kind(before, after)
+                if kind is not None:
+                    yield Changed(path, kind, self.whose(before, after))
+                if before.sources != after.sources and len(path) < PATH_MAX:
+                    todo.append((before, after))
 
     def relevant(self, path: str) -> bool:
         if self.within is None:
@@ -124,5 +131,5 @@ def _same(before: Node, after: Node) -> bool:
     ones, others = before.decider.listing.blocks(before.path), after.decider.listing.blocks(after.path)
     try:
         return all(one == other for one, other in zip_longest(ones, others))
-    except OSError:
-        return False
+    except Exception:
+        return False  # as different as files can be: who uses it is restarted

@@ -34,18 +34,29 @@ def sources(old: Sequence[Layer], new: Sequence[Layer], base: str | None) -> tup
 
 
 class Folder:
-    """The layer in the directory `path` of this machine.  What cannot be read is as if it were not there."""
+    """The layer in the directory `path` of this machine.
 
-    __slots__ = ("_known", "path")
+    What cannot be read is as if it were not there; `problem` is the first thing that was raised over it.
+    """
+
+    __slots__ = ("_known", "path", "problem")
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.problem: Exception | None = None
         self._known: dict[str, dict[str, Item]] = {}
 
     def entries(self, path: str) -> dict[str, Item]:
         known = self._known.get(path)
         if known is None:
-            known = self._known[path] = _scan(f"{self.path}/{path}" if path else self.path)
+            known = {}
+            try:
+                _scan(f"{self.path}/{path}" if path else self.path, known)
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            except Exception as error:
+                self.problem = self.problem or error
+            self._known[path] = known
         return known
 
     def blocks(self, path: str) -> Iterator[bytes]:
@@ -55,23 +66,19 @@ class Folder:
                 yield block
 
 
-def _scan(path: str) -> dict[str, Item]:
-    """The entries of the directory `path`; overlayfs.rst, "Whiteouts and opaque directories", says what they mean.
+def _scan(path: str, found: dict[str, Item]) -> None:
+    """Fill `found` with the entries of the directory `path`.  Raises OSError, with those that were seen before.
 
-    Only trusted.overlay.* counts: the overlays are mounted without "userxattr".
+    overlayfs.rst, "Whiteouts and opaque directories", says what they mean.  Only trusted.overlay.* counts: the overlays
+    are mounted without "userxattr".
     """
-    found: dict[str, Item] = {}
     marked = _attribute(path, OPAQUE) == b"x"  # whiteouts may then be files with an attribute
-    try:
-        with os.scandir(path) as names:
-            for name in names:
-                try:
-                    found[name.name] = _entry(name.path, name.stat(follow_symlinks=False), marked)
-                except OSError:
-                    continue
-    except OSError:
-        pass
-    return found
+    with os.scandir(path) as names:
+        for name in names:
+            try:
+                found[name.name] = _entry(name.path, name.stat(follow_symlinks=False), marked)
+            except FileNotFoundError:
+                continue
 
 
 def _entry(path: str, info: os.stat_result, marked: bool) -> Item:

@@ -9,7 +9,12 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Listing(Protocol):
-        """A layer: its folders and its files.  Paths are relative to the layer, "" is the layer itself."""
+        """A layer: its folders and its files.  Paths are relative to the layer, "" is the layer itself.
+
+        `problem` is what was raised over it first.
+        """
+
+        problem: Exception | None
 
         def entries(self, path: str) -> dict[str, Item]:
             """What the folder `path` holds, whiteouts included; nothing when it is none."""

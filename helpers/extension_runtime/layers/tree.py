@@ -29,16 +29,15 @@ class View:
 
     def node(self, path: str) -> Node | None:
         """The look-up of `path`, links not followed; None for what lies outside of the stacks."""
-        known = self._nodes.get(path)
-        if known is not None:
-            return known
-        if path in self._stacks:
-            return self._stacks[path]
-        above, _, name = path.rpartition("/")
-        parent = self.node(above) if above else None
-        if parent is None:
-            return None
-        found = self._nodes[path] = parent.child(name)
+        above, missing = path, []
+        while above and above not in self._nodes and above not in self._stacks:
+            above, _, name = above.rpartition("/")
+            missing.append(name)
+        found = self._nodes.get(above) or self._stacks.get(above)
+        while found is not None and missing:
+            name = missing.pop()
+            above = f"{above}/{name}"
+            found = self._nodes[above] = found.child(name)
         return found
 
     def kind(self, path: str) -> tuple[str, str]:
@@ -102,7 +101,12 @@ class View:
             if node is not None:
                 if node.entry is None or node.entry.kind != "file" or node.decider is None:
                     return ""
-                data = b"".join(node.decider.listing.blocks(node.path))[:TEXT_MAX]
+                data = b""
+                for block in node.decider.listing.blocks(node.path):
+                    data += block
+                    if len(data) >= TEXT_MAX:
+                        break
+                data = data[:TEXT_MAX]
             else:
                 if real is None or self.kind(real)[0] != "file":
                     return ""

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import os
 
-from extension_runtime.files import replace
+from extension_runtime import boundary
+from extension_runtime.files import StateError, read, replace
 from extension_runtime.image import attach
+from extension_runtime.image.record import UNKNOWN, Record
+from extension_runtime.image.records import SIZE_MAX
 from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.merge.mountunits import bring
 from extension_runtime.paths import Paths
@@ -38,10 +41,9 @@ class Attach(Step):
         """Keep what is attached for `names`, and the records of it, as they are."""
         for name in names:
             try:
-                with open(f"{self._paths.attached}/{name}.json", encoding="utf-8") as file:
-                    self._records[name] = file.read()
-            except FileNotFoundError:
-                self._records[name] = None
+                self._records[name] = read(f"{self._paths.attached}/{name}.json", SIZE_MAX)
+            except (FileNotFoundError, StateError):
+                self._records[name] = None  # one that cannot be read says nothing that is worth keeping
             # Not the layer of the last merge: what is attached may be newer than that.
             target = f"{self._paths.extension}/{name}"
             if mountinfo.is_mount_point(target):
@@ -66,16 +68,25 @@ class Attach(Step):
 
 
 class AttachHere(Attach):
-    """Attaches the image of one extension on a root whose PID 1 is not spoken to."""
+    """Attaches the image of one extension on a root whose PID 1 is not spoken to.
 
-    def __init__(self, paths: Paths, manifest: Manifest) -> None:
+    What fails, be it a mistake of this program, fails for this extension alone: what became of it is in its record or,
+    where none could be written, in `failed`, by name.
+    """
+
+    def __init__(self, paths: Paths, manifest: Manifest, failed: dict[str, Record]) -> None:
         super().__init__(f"attach:{manifest.name}", f"attach {manifest.name}: {manifest.image}", paths)
         self._manifest = manifest
+        self._failed = failed
 
     def do(self) -> None:
-        self.remember([self._manifest.name])
+        name = self._manifest.name
         try:
+            self.remember([name])
             attach.attach(_request(self._paths, self._manifest))
+        except Exception as error:
+            self.undo()
+            self._failed[name] = Record(name, "failed", boundary.reason(error, name), identity=UNKNOWN)
         except BaseException:
             self.undo()
             raise

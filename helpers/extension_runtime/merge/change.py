@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import os
 
-from extension_manifests.errors import ExtensionError
-
+from extension_runtime import boundary
 from extension_runtime.image import content
 from extension_runtime.layers.lookup import Layer
 from extension_runtime.pid1.systemctl import Systemd
@@ -71,8 +70,8 @@ def _release_fields(item: Standing) -> dict[str, str]:
         for class_ in item.classes:
             try:
                 fields.update(content.read_release(tree, class_, name, item.image))
-            except ExtensionError:
-                continue
+            except Exception as error:
+                boundary.reason(error, item.image)
     finally:
         os.close(tree)
     return fields

@@ -93,6 +93,14 @@ def _choose_one(candidate: Candidate, merged: Standing | None) -> Choice:
     return Choice(manifest.name, NONE, standing(manifest, state, record.reason, record), left_out=state == "failed")
 
 
+def failed(manifest: Manifest, reason: str, merged: Standing | None) -> Choice:
+    """What becomes of an extension over which something failed that is nobody's answer: it stays as it was."""
+    if merged and merged.layer:
+        kept = merged.but(state="merged", reason=f"kept at its last good version: {reason}", manifest=manifest.path)
+        return Choice(manifest.name, LAST_GOOD, kept, left_out=True)
+    return Choice(manifest.name, NONE, standing(manifest, "failed", reason), left_out=True)
+
+
 def without_unmet_needs(manifests: Sequence[Manifest], choices: Sequence[Choice]) -> list[Choice]:
     """The choices without what requires an extension that is not merged; those without a manifest need nothing."""
     by_name = {manifest.name: manifest for manifest in manifests}

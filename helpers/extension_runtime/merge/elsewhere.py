@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from extension_manifests.manifest import Manifest
 
+    from extension_runtime.image.record import Record
     from extension_runtime.merge.choose import Choice
     from extension_runtime.merge.goal import Goal, Order
     from extension_runtime.merge.outlook import Outlook
@@ -35,10 +36,12 @@ class Elsewhere:
     def __init__(self, paths: Paths, log: Callable[[str], None]) -> None:
         self._paths = paths
         self._log = log
+        self._failed: dict[str, Record] = {}
 
     def candidates(self, manifests: Sequence[Manifest], _booting: bool) -> list[Candidate]:
         """Each extension as it is attached now."""
         known = records.attached(self._paths)
+        known.update(self._failed)
         return [Candidate(manifest, known.get(manifest.name)) for manifest in manifests]
 
     def attach_steps(self, manifests: Sequence[Manifest], always: bool) -> Iterator[Step]:
@@ -47,7 +50,7 @@ class Elsewhere:
         for manifest in manifests:
             name = manifest.name
             if always or not is_current(self._paths.root, manifest, known.get(name), name in insisted):
-                yield AttachHere(self._paths, manifest)
+                yield AttachHere(self._paths, manifest, self._failed)
 
     def needs_base(self, wanted: Wanted) -> bool:
         """Whether the base of what is `wanted` is to be bound, now that anything is merged."""

@@ -1,18 +1,19 @@
 #  SPDX-License-Identifier: MIT
-"""Leaves out the new layers that no overlay takes, so that one of them does not keep the others out."""
+"""Leaves out the layers that no overlay takes, so that one of them does not keep the others out."""
 
 from __future__ import annotations
 
 import os
+import stat
 
-from extension_manifests.errors import ExtensionError
-
-from extension_runtime.kernel import mountinfo
+from extension_runtime import boundary
+from extension_runtime.kernel import chase, mountinfo
 from extension_runtime.merge import choose
 from extension_runtime.merge.choose import Choice
 from extension_runtime.merge.halves import first_failing
 from extension_runtime.overlay import stack
 from extension_runtime.overlay.build import MAX_LOWERS
+from extension_runtime.overlay.top import OverlayError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,13 +37,19 @@ def leave_out_unstackable(
 
 
 def _unstackable(paths: Paths, hierarchy: Hierarchy, choices: Sequence[Choice]) -> tuple[Choice, str] | None:
-    """The first new layer that cannot be stacked on `hierarchy`, and why, or None when all can."""
+    """The first layer that cannot be stacked on `hierarchy`, and why, or None when all can.
+
+    One that is merged already may be it, too: a directory image is what somebody makes of it.
+    """
     # What was merged before comes first: of two with one image, the newcomer is left out.
     layers = [c for c in choices if c.source != choose.NONE and hierarchy.name in c.standing.hierarchies]
     layers.sort(key=lambda choice: choice.source == choose.NEW)
     seen: dict[tuple[int, int], str] = {}
     for number, choice in enumerate(layers, 1):
-        info = os.lstat(_folder(choice, hierarchy))
+        try:
+            info = _look(choice, hierarchy)
+        except Exception as error:
+            return choice, boundary.reason(error, f"{choice.standing.image}: {hierarchy.name}")
         twin = seen.setdefault((info.st_dev, info.st_ino), choice.name)
         if choice.source != choose.NEW:
             continue
@@ -52,12 +59,18 @@ def _unstackable(paths: Paths, hierarchy: Hierarchy, choices: Sequence[Choice]) 
             most = f"already {MAX_LOWERS} layers on {hierarchy.target}, which is all that an overlay takes"
             return choice, f"there are {most}"
     # Tried as a whole, since that costs one overlay; only when it fails, which one it is is searched for by halves.
-    fits, fails = sum(choice.source != choose.NEW for choice in layers), len(layers)
+    merged, fails = sum(choice.source != choose.NEW for choice in layers), len(layers)
     problem = _problem(paths, hierarchy, layers)
-    if not problem or fits == fails:
+    if not problem:
         return None
-    if not fits and _problem(paths, hierarchy, []):
-        return layers[0], _bare_problem(hierarchy) or problem
+    bare = _problem(paths, hierarchy, [])
+    if bare:
+        # No layer's fault.  What is merged stays so: the swap that cannot be made leaves everything as it is.
+        return None if merged or not layers else (layers[0], _bare_problem(hierarchy) or problem)
+    fits = 0
+    if merged < fails:
+        tried = _problem(paths, hierarchy, layers[:merged]) if merged else ""
+        fits, fails, problem = (fits, merged, tried) if tried else (merged, fails, problem)
     number, problem = first_failing(fits, fails, lambda count: _problem(paths, hierarchy, layers[:count]), problem)
     return layers[number - 1], problem
 
@@ -77,19 +90,31 @@ def _folder(choice: Choice, hierarchy: Hierarchy) -> str:
     return f"{choice.standing.layer}/{hierarchy.name}"
 
 
+def _look(choice: Choice, hierarchy: Hierarchy) -> os.stat_result:
+    """The layer, which must be a folder still.  Raises OSError, ExtensionError."""
+    shown = f"{choice.standing.image}: {hierarchy.name} in it"
+    try:
+        info = os.lstat(_folder(choice, hierarchy))
+    except FileNotFoundError:
+        raise OverlayError(f"{shown} is gone; put it back, or install the image anew") from None
+    if not stat.S_ISDIR(info.st_mode):
+        raise OverlayError(f"{shown} is {chase.kind(info.st_mode)} now; make it a real directory")
+    return info
+
+
 def _problem(paths: Paths, hierarchy: Hierarchy, layers: Sequence[Choice]) -> str:
     """Why `layers` cannot be stacked, or "" when they can."""
     try:
         os.close(stack.build(paths, hierarchy, [_folder(choice, hierarchy) for choice in reversed(layers)], 0))
-    except ExtensionError as error:
-        return str(error)
+    except Exception as error:
+        return boundary.reason(error, hierarchy.target)
     return ""
 
 
 def fall_back(choice: Choice, problem: str, good: Standing | None) -> None:
-    """Have `choice` get its last `good` layer, or none, because of a `problem` with the one it was to get."""
+    """Have `choice` get its last `good` layer in place of a new one, or nothing, because of a `problem`."""
     choice.left_out = True
-    if good and good.layer != choice.standing.layer:
+    if good and choice.source == choose.NEW and good.layer != choice.standing.layer:
         choice.source = choose.LAST_GOOD
         choice.standing = good.but(reason=f"kept at its last good version, because of the new one: {problem}")
     else:

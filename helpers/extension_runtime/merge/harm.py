@@ -7,6 +7,7 @@ import os
 import stat
 
 from extension_manifests.errors import printable
+from extension_manifests.globs import Glob
 
 from extension_runtime.kernel import chase, mountinfo
 from extension_runtime.layers import harm, vital
@@ -189,12 +190,6 @@ def folders_of(root: str) -> Callable[[str], bool]:
 
 
 def matcher(globs: Sequence[str]) -> Callable[[str], bool]:
-    """Tells whether a path matches one of `globs`."""
-    import re
-
-    from extension_runtime.react.actionfile import pattern
-
-    if not globs:
-        return lambda _path: False
-    expression = re.compile("|".join(f"(?:{pattern(glob)})" for glob in globs))
-    return lambda path: expression.fullmatch(path) is not None
+    """Tells whether a path matches one of `globs`, which are right ones."""
+    known = [Glob(glob) for glob in globs]
+    return lambda path: any(glob.matches(path) for glob in known)

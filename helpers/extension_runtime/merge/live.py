@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from extension_manifests.errors import ExtensionError
 
+from extension_runtime import boundary
 from extension_runtime.image import attach as images
 from extension_runtime.image import forced, records
 from extension_runtime.image.current import is_current
+from extension_runtime.image.record import Record
 from extension_runtime.merge import change, tell, trial
 from extension_runtime.merge.attach import AttachUnits, Renew
 from extension_runtime.merge.choose import Candidate
@@ -59,8 +61,11 @@ class Live:
         units = MountUnits(self._systemd, [manifest.name for manifest in manifests])
         result = []
         for manifest in manifests:
-            held_back = units.held_back(manifest, booting)
-            result.append(Candidate(manifest, None if held_back else known.get(manifest.name), held_back))
+            try:
+                held_back, record = units.held_back(manifest, booting), known.get(manifest.name)
+            except Exception as error:
+                held_back, record = "", Record(manifest.name, "failed", boundary.reason(error, manifest.name))
+            result.append(Candidate(manifest, None if held_back else record, held_back))
         return result
 
     def attach_steps(self, manifests: Sequence[Manifest], always: bool) -> Iterator[Step]:
@@ -104,7 +109,14 @@ class Live:
         commands.load()
         self._gone = _replaced(stage.hierarchy for stage in stages)
         bases = {name: hierarchy.base for name, hierarchy in outlook.hierarchies.items()}
-        self._reaction = change.prepare(order, outlook.plan, outlook.state.now, goal.new.now, bases, self._log)
+        try:
+            self._reaction = change.prepare(order, outlook.plan, outlook.state.now, goal.new.now, bases, self._log)
+        except ExtensionError:
+            raise
+        except Exception as error:
+            # Above all at boot, where nothing runs yet that would have to be restarted.
+            self._said.append(f"services are not brought up to date: {boundary.reason(error)}; restart what changed")
+            return
         yield Stop(self._reaction)
 
     def after_swap(self, outlook: Outlook) -> Iterator[Step]:
@@ -144,8 +156,8 @@ class Live:
         if found and any(m.stale == "restart" for m in outlook.plan.extensions if m.name in touched):
             try:
                 found = swaps.restart(found, self._systemd)
-            except ExtensionError as error:
-                self._log(f"units that use old content could not be restarted: {error}")
+            except Exception as error:
+                self._log(f"units that use old content could not be restarted: {boundary.reason(error)}")
         return [Stale(view.unit, view.reason) for view in found]
 
     def tell(self, order: Order, goal: Goal, state: State, done: str) -> None:

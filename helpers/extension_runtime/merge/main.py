@@ -7,8 +7,9 @@ import signal
 
 from extension_manifests.errors import ExtensionError
 
-from extension_runtime import log
+from extension_runtime import boundary, log
 from extension_runtime.pid1.notify import notify
+from extension_runtime.steps import Interrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,13 +35,16 @@ def main(arguments: list[str]) -> int:
         if verb == "react":
             return _react(names[0], "--stop" in flags)
         return _transaction(verb, flags)
-    except ExtensionError as error:
+    except (ExtensionError, Interrupted) as error:
         log.line(str(error), log.ERROR)
+        return 1
+    except Exception as error:
+        log.line(boundary.reason(error, verb), log.ERROR)
         return 1
 
 
 def _interrupted(_number: int, _frame: object) -> None:
-    raise ExtensionError("stopped by SIGTERM; nothing was changed")
+    raise Interrupted("stopped by SIGTERM; nothing was changed")
 
 
 def _transaction(verb: str, flags: list[str]) -> int:

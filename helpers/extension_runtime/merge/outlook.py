@@ -7,10 +7,13 @@ from extension_manifests import load
 from extension_manifests.classes import HIERARCHIES
 
 from extension_runtime.kernel import mountinfo
+from extension_runtime.merge import modes
 from extension_runtime.overlay.hierarchy import find
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from extension_manifests.load import Plan
 
     from extension_runtime.merge.state import Standing, State
@@ -22,14 +25,22 @@ class Outlook:
     """A root as a verb finds it.
 
     `plan` is what manifests and settings ask for, `state` what was merged last, `hierarchies` those that the root has,
-    by name, `pinned` the layers that are there: after a reboot the state may tell of some that are not.
+    by name, `pinned` the layers that are there: after a reboot the state may tell of some that are not.  `mistakes` are
+    lines about those of the settings, which ask for the modes of the last merge then.
     """
 
-    __slots__ = ("hierarchies", "paths", "pinned", "plan", "state")
+    __slots__ = ("hierarchies", "mistakes", "paths", "pinned", "plan", "state")
 
     def __init__(
-        self, paths: Paths, state: State, plan: Plan, hierarchies: dict[str, Hierarchy], pinned: set[str]
+        self,
+        paths: Paths,
+        state: State,
+        plan: Plan,
+        hierarchies: dict[str, Hierarchy],
+        pinned: set[str],
+        mistakes: Sequence[str] = (),
     ) -> None:
+        self.mistakes = mistakes
         self.paths = paths
         self.state = state
         self.plan = plan
@@ -59,4 +70,6 @@ class Outlook:
 def look(paths: Paths, state: State) -> Outlook:
     """The outlook on a root whose state is `state`.  Raises ExtensionError."""
     pinned = {mount.path for mount in mountinfo.read().below(paths.layers)}
-    return Outlook(paths, state, load.load(paths.root), find(paths), pinned)
+    plan = load.load(paths.root)
+    said = modes.keep(paths, plan.settings, state)
+    return Outlook(paths, state, plan, find(paths), pinned, said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from extension_manifests import version as versions
 
+from extension_runtime import boundary
 from extension_runtime.image.current import current_hierarchies, current_identity, is_current
 from extension_runtime.image.record import Record
 from extension_runtime.merge import choose
@@ -25,9 +26,17 @@ if TYPE_CHECKING:
 
 def choices(plan: Plan, candidates: Sequence[Candidate], good: Mapping[str, Standing]) -> list[Choice]:
     """What becomes of each extension, lowest layer first, after a merge whose extensions stood as `good`."""
-    found = choose.choose(candidates, good)
+    found = [_choice(candidate, good) for candidate in candidates]
     _place_broken(found, plan.broken, good)
     return choose.without_unmet_needs(plan.extensions, found)
+
+
+def _choice(candidate: Candidate, good: Mapping[str, Standing]) -> Choice:
+    manifest = candidate.manifest
+    try:
+        return choose.choose([candidate], good)[0]
+    except Exception as error:
+        return choose.failed(manifest, boundary.reason(error, manifest.name), good.get(manifest.name))
 
 
 def renew(found: Sequence[Choice]) -> None:

@@ -4,14 +4,21 @@
 from __future__ import annotations
 
 import os
+import time
 
-from extension_runtime import jsontext
+from extension_manifests.errors import printable
+
+from extension_runtime import boundary, jsontext
 from extension_runtime.files import StateError, replace
+from extension_runtime.files import read as read_text
+from extension_runtime.merge import sound
 from extension_runtime.merge.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from extension_runtime.paths import Paths
+
+SIZE_MAX = 16 << 20  # bytes
 
 
 def read(paths: Paths) -> State:
@@ -20,14 +27,19 @@ def read(paths: Paths) -> State:
     Raises StateError when it cannot be read, or is none of this version or the one before.
     """
     try:
-        with open(paths.state, encoding="utf-8") as file:
-            return State.of(jsontext.loads(file.read()))
+        state = State.of(jsontext.loads(read_text(paths.state, SIZE_MAX)))
+        problem = sound.problem(state, paths.layers)
     except FileNotFoundError:
         return State()
-    except OSError as error:
-        raise StateError(f"{paths.state}: cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise StateError(f"{paths.state}: {error or 'is nested too deep'}") from None
+    except StateError:
+        raise
+    except ValueError as error:
+        raise StateError(printable(f"{paths.state}: {error}")) from None
+    except Exception as error:
+        raise StateError(f"{paths.state}: {boundary.reason(error)}") from None
+    if problem:
+        raise StateError(printable(f"{paths.state}: {problem}"))
+    return state
 
 
 def read_or_empty(paths: Paths) -> tuple[State, str]:
@@ -47,6 +59,8 @@ def read_or_put_aside(paths: Paths) -> tuple[State, str]:
         return read(paths), ""
     except StateError as error:
         aside = f"{paths.state}.aside"
+        if os.path.isdir(aside) or (os.path.isdir(paths.state) and os.path.lexists(aside)):
+            aside += f".{time.time_ns()}"  # a folder takes no other name's place
         try:
             os.rename(paths.state, aside)
         except OSError as failed:

@@ -8,10 +8,10 @@ import time
 
 from extension_manifests.errors import ExtensionError
 
-from extension_runtime import steps
+from extension_runtime import boundary, steps
 from extension_runtime.files import folder
 from extension_runtime.image import forced
-from extension_runtime.merge import ledger, outlook, plan, statefile, tidy
+from extension_runtime.merge import ledger, modes, outlook, plan, statefile, tidy
 from extension_runtime.merge.goal import Order
 from extension_runtime.merge.lock import Lock
 from extension_runtime.merge.recover import recover
@@ -47,18 +47,21 @@ class Transaction:
         """Do it.  Raises ExtensionError when it failed; what was merged before still is."""
         if self._order.dry_run:
             return self._foresee()
-        if not os.path.isdir(self._paths.run) and self._idle(outlook.look(self._paths, State())):
-            return Result(0, [NOTHING], [])
+        if not os.path.isdir(self._paths.run):
+            view = outlook.look(self._paths, State())
+            if self._idle(view):
+                return _nothing(view, [*view.mistakes, NOTHING])
         _allow_open_files()
         folder(self._paths.run)
         with Lock(self._paths, LOCK_TIMEOUT):
             # Only now: who waited for the lock must not go by what there was before those it waited for.
             view = self._look()
             if self._idle(view):
-                return Result(0, [*self._said, NOTHING], [])
+                return _nothing(view, [*self._said, NOTHING])
             last = view.state.last
             if self._order.verb == "rollback" and last and (last.verb, last.result) == ("rollback", "done"):
-                return Result(0, ["this is the previous merge already; there is nothing to go back to"], [])
+                text = "this is the previous merge already; there is nothing to go back to"
+                return _nothing(view, [*self._said, text])
             side = self._side()
             try:
                 Workshop(self._paths).do()
@@ -79,6 +82,7 @@ class Transaction:
                 hierarchy.look()
             # All that is left to tell of the merge is in the mount table.
             state.now.generation = view.generation - 1
+        self._said += view.mistakes
         return view
 
     def _idle(self, view: Outlook) -> bool:
@@ -96,15 +100,15 @@ class Transaction:
 
     def _foresee(self) -> Result:
         state, problem = statefile.read_or_empty(self._paths)
-        said = [problem] if problem else []
         view = outlook.look(self._paths, state)
+        said = [*([problem] if problem else []), *view.mistakes]
         for hierarchy in view.hierarchies.values():
             hierarchy.look()
         if self._idle(view):
-            return Result(0, [*said, NOTHING], [])
+            return _nothing(view, [*said, NOTHING])
         found, goal = steps.list_of(plan.steps(view, self._order, self._side(), self._log))
         said += [*self._said, *([] if goal.changed else ["nothing to do"])]
-        return Result(_exit_code(goal), said, [step.text for step in found])
+        return Result(_exit_code(view, goal), said, [step.text for step in found])
 
     def _execute(self, view: Outlook, side: Side) -> Result:
         texts: list[str] = []
@@ -116,7 +120,7 @@ class Transaction:
         verb = self._order.verb
         try:
             goal: Goal = steps.execute(plan.steps(view, self._order, side, self._log), before, self._log)
-        except ExtensionError as error:
+        except (ExtensionError, steps.Interrupted) as error:
             self._failed(view, side, str(error), getattr(error, "outcome", "failed"))
             raise
         except OSError as error:
@@ -124,14 +128,12 @@ class Transaction:
             raise TransactionError(f"{verb}: {error.strerror or error}; nothing was changed") from None
         except Exception as error:
             # A mistake in this program: what it had done is taken back all the same, and the trace is for its authors.
-            import traceback
-
-            self._log(traceback.format_exc())
-            self._failed(view, side, f"{type(error).__name__}: {error}", "failed")
-            raise TransactionError(f"{verb}: {type(error).__name__}: {error}; nothing was changed") from None
+            reason = boundary.reason(error)
+            self._failed(view, side, reason, "failed")
+            raise TransactionError(f"{verb}: {reason}; nothing was changed") from None
         self._said += _remarks(view.state, goal)
         self._finish(view, side, goal)
-        return Result(_exit_code(goal), [self._summary(goal), *self._said], texts)
+        return Result(_exit_code(view, goal), [self._summary(goal), *self._said], texts)
 
     def _summary(self, goal: Goal) -> str:
         if not goal.changed:
@@ -152,8 +154,8 @@ class Transaction:
             self._log(str(error))
         try:
             _recover(view)
-        except (ExtensionError, OSError) as error:
-            self._log(str(error))
+        except Exception as error:
+            self._log(boundary.reason(error))
         side.abandon(view)
 
     def _log_what_was_said(self) -> None:
@@ -173,6 +175,7 @@ class Transaction:
         works: tuple[Callable[[], None], ...] = (
             lambda: tidy.remove_unused(view, state),
             lambda: tidy.remove_old_work(view, state),
+            lambda: modes.remember(self._paths, view.plan.settings),
             lambda: side.detach(tidy.forsaken(view)),
             stale,
             lambda: side.tell(self._order, goal, state, self._summary(goal) if goal.changed else ""),
@@ -180,8 +183,8 @@ class Transaction:
         for work in works:
             try:
                 work()
-            except (ExtensionError, OSError) as error:
-                self._log(f"done, but not tidied up: {error}")
+            except Exception as error:
+                self._log(f"done, but not tidied up: {boundary.reason(error)}")
         if self._order.verb == "unmerge":
             forced.forget(self._paths)
             self._leave(view, side, state)
@@ -189,9 +192,10 @@ class Transaction:
     def _leave(self, view: Outlook, side: Side, state: State) -> None:
         try:
             side.leave(view, state)
-        except (ExtensionError, OSError) as error:
+        except Exception as error:
+            reason = boundary.reason(error)
             self._said.append(
-                f"unmerged, but not every mount could be taken off: {error}; unmerge again to try once more"
+                f"unmerged, but not every mount could be taken off: {reason}; unmerge again to try once more"
             )
 
 
@@ -211,8 +215,13 @@ def _recover(view: Outlook) -> None:
     recover(view.paths, view.hierarchies, generations, view.state.used_layers)
 
 
-def _exit_code(goal: Goal) -> int:
-    return 3 if any(choice.left_out for choice in goal.choices) else 0
+def _exit_code(view: Outlook, goal: Goal) -> int:
+    return 3 if view.mistakes or any(choice.left_out for choice in goal.choices) else 0
+
+
+def _nothing(view: Outlook, said: list[str]) -> Result:
+    """The result of a verb that had nothing to do."""
+    return Result(3 if view.mistakes else 0, said, [])
 
 
 def _allow_open_files() -> None:

@@ -91,7 +91,16 @@ class Namespaces:
                 continue  # it has ended, or is a kernel thread
             if number != own:
                 found.setdefault(number, []).append(name)
-        return found
+        # Those that any user can make come last: they may take all the time there is.
+        return dict(sorted(found.items(), key=lambda item: self._foreign(item[1][0])))
+
+    def _foreign(self, process: str) -> bool:
+        """Whether a process is in another user namespace than this one."""
+        try:
+            own = os.stat("self/ns/user", dir_fd=self.proc).st_ino
+            return os.stat(f"{process}/ns/user", dir_fd=self.proc).st_ino != own
+        except OSError:
+            return True
 
     def _without_process(self, seen: Container[int]) -> Iterator[int]:
         """Those that only a descriptor or a bind keeps; the kernel lists them since 6.12, outside of containers."""

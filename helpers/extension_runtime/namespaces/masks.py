@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+MASKS_MAX = 1000  # below one hierarchy; a sandbox with many paths has some dozens
 _INSIDE = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
 
 
@@ -42,11 +43,15 @@ def collect(
 ) -> list[Mask]:
     """The masks below the top `old` at `target` in the namespace that this process is in, those they lie on first.
 
-    `tops` are the old tops of all hierarchies in this namespace that are about to be replaced.  Raises OSError.
+    `tops` are the old tops of all hierarchies in this namespace that are about to be replaced.  Raises OSError, for
+    more than MASKS_MAX of them, too.
     """
     found: list[Mask] = []
+    below = _below(table, target, old)
+    if len(below) > MASKS_MAX:
+        raise OSError(errno.E2BIG, f"{target}: has {len(below)} mounts below it; at most {MASKS_MAX} are carried over")
     try:
-        for mount in _below(table, target, old):
+        for mount in below:
             fd = _open(mount, proc)
             if fd < 0:
                 continue
@@ -91,18 +96,13 @@ def same_rights(table: mountinfo.Table, target: str, one: mountinfo.Mount, other
 def _below(table: mountinfo.Table, target: str, mount: mountinfo.Mount) -> list[mountinfo.Mount]:
     """All mounts on `mount`, below `target`, and on those; of several at one place the visible one."""
     found = []
-    for child in table.submounts(mount):
-        if child.path.startswith(target + "/"):
-            top = _covering(table, child)
-            found += [top, *_below(table, target, top)]
+    # Whose table this is has made it what it likes: as deep and as high as the kernel allows.
+    todo = [child for child in reversed(table.submounts(mount)) if child.path.startswith(target + "/")]
+    while todo:
+        top = table.covering(todo.pop())
+        found.append(top)
+        todo += reversed(table.submounts(top))
     return found
-
-
-def _covering(table: mountinfo.Table, mount: mountinfo.Mount) -> mountinfo.Mount:
-    for other in table.mounts.values():
-        if other.parent == mount.id and other.path == mount.path:
-            return _covering(table, other)
-    return mount
 
 
 def _part_of(mount: mountinfo.Mount, tops: Mapping[str, mountinfo.Mount]) -> tuple[str, str]:

@@ -13,7 +13,7 @@ import errno
 import os
 import time
 
-from extension_runtime import jsontext
+from extension_runtime import boundary, files, jsontext
 from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.namespaces import masks
 from extension_runtime.namespaces.find import Namespaces
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SETUP_TIMEOUT = 5.0  # seconds that a namespace which PID 1 is still making is waited for
+TIMEOUT = 10.0  # seconds for all namespaces together: whoever makes many, or large ones, holds up no refresh
+TABLE_MAX = 4 << 20  # bytes of one mount table; a machine with some hundred mounts has 64 KiB
 ATTEMPTS = 3  # for a namespace whose mounts change meanwhile
 
 
@@ -100,21 +102,22 @@ class Spreader:
         namespaces that the note has (see find.note_complete): in others, masks may have been put on the copy.
         """
         try:
-            with open(note, encoding="utf-8") as file:
-                complete = set(jsontext.loads(file.read()))
+            complete = set(jsontext.loads(files.read(note, TABLE_MAX)))
         except FileNotFoundError:
             return  # no anchor is new
-        except ValueError:
+        except Exception as error:
+            boundary.reason(error, note)
             complete = set()  # of none it is known that it was complete
+        deadline = time.monotonic() + TIMEOUT
         for number, fd, _processes in self._all.each():
             try:
-                if number not in complete:
+                if number not in complete or time.monotonic() > deadline:
                     continue
                 syscalls.setns(fd)
                 for target, base in self._targets.values():
                     self._drop_marked(target, base)
-            except OSError:
-                continue  # not of this machine's making: there is no such hierarchy
+            except Exception as error:
+                boundary.reason(error)  # mostly not of this machine's making: there is no such hierarchy
             finally:
                 syscalls.setns(self._all.own)
                 os.close(fd)
@@ -122,7 +125,7 @@ class Spreader:
 
     def _drop_marked(self, target: str, base: mountinfo.Mount) -> None:
         while True:
-            table = mountinfo.read(self._all.proc)
+            table = self._table()
             stack = table.stack(mountinfo.visible(target, self._all.proc))
             copies = [m for m in stack[-2:] if m.path == target and is_base(m, base) and marked(m)]
             if not copies:
@@ -135,11 +138,12 @@ class Spreader:
         begin = time.perf_counter()
         self._prepare_stage()
         deadline = time.monotonic() + SETUP_TIMEOUT
+        end = time.monotonic() + TIMEOUT
         done: set[int] = {os.fstat(self._stage).st_ino}
         attempts: dict[int, int] = {}
         pause = 0.001
         while True:
-            again, waiting = self._pass(done, attempts, time.monotonic() < deadline, result)
+            again, waiting = self._pass(done, attempts, deadline, end, result)
             if not again and not waiting:
                 break
             if waiting:
@@ -148,11 +152,21 @@ class Spreader:
         result.seconds = time.perf_counter() - begin
         return result
 
-    def _pass(self, done: set[int], attempts: dict[int, int], patient: bool, result: Spread) -> tuple[bool, bool]:
-        """Update each namespace not in `done`; return whether to look again, and whether one is not ready yet."""
+    def _pass(
+        self, done: set[int], attempts: dict[int, int], patience: float, end: float, result: Spread
+    ) -> tuple[bool, bool]:
+        """Update each namespace not in `done`; return whether to look again, and whether one is not ready yet.
+
+        `patience` is when those that PID 1 is still making are waited for no more, `end` when all is over (monotonic).
+        Whatever happens in one leaves that one behind, and no other.
+        """
         again = waiting = False
         for number, fd, processes in self._all.each(without=done):
+            patient = time.monotonic() < patience
             try:
+                if time.monotonic() > end:
+                    attempts[number] = ATTEMPTS
+                    raise OSError(errno.ETIME, f"not reached within {TIMEOUT:g} s")
                 if self._all.being_made(processes):
                     if self._born_current(processes):
                         done.add(number)
@@ -166,13 +180,14 @@ class Spreader:
                 done.add(number)
                 again = again or changed
                 result.namespaces += changed
-            except OSError as error:
+            except Exception as error:
                 attempts[number] = attempts.get(number, 0) + 1
                 again = True
-                if attempts[number] >= ATTEMPTS or isinstance(error, masks.NoPlaceError):
+                final = not isinstance(error, OSError) or isinstance(error, masks.NoPlaceError)
+                if attempts[number] >= ATTEMPTS or final:
                     done.add(number)
                 if number in done:
-                    result.failed.append(f"{self._all.owner(number, processes)}: {error.strerror}")
+                    result.failed.append(f"{self._all.owner(number, processes)}: {boundary.reason(error)}")
             finally:
                 syscalls.setns(self._all.own)
                 os.close(fd)
@@ -181,8 +196,7 @@ class Spreader:
     def _born_current(self, processes: list[str]) -> bool:
         """Whether a namespace that is still being made was begun after the swap: wherever its tops are by now."""
         try:
-            with open(os.open(f"{processes[0]}/mountinfo", os.O_RDONLY, dir_fd=self._all.proc), "rb") as file:
-                text = file.read().decode(errors="surrogateescape")
+            text = self._read(f"{processes[0]}/mountinfo")
         except OSError:
             return False
         found: dict[str, set[int | None]] = {hierarchy: set() for hierarchy in self._generation}
@@ -218,10 +232,20 @@ class Spreader:
                 os.close(clone)
             syscalls.setns(self._all.own)
 
+    def _read(self, name: str) -> str:
+        """A mount table, as it is below /proc.  Raises OSError, for one that is too large, too."""
+        with open(os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._all.proc), "rb", buffering=0) as file:
+            pieces, size = [], 0
+            while piece := file.read(TABLE_MAX):
+                pieces.append(piece)
+                size += len(piece)
+                if size > TABLE_MAX:
+                    raise OSError(errno.E2BIG, f"its mount table has more than {TABLE_MAX} bytes")
+        return b"".join(pieces).decode(errors="surrogateescape")
+
     def _table(self) -> mountinfo.Table:
         """The mounts of the namespace that this process is in, as far as they matter: most time goes into reading."""
-        with open(os.open("self/mountinfo", os.O_RDONLY, dir_fd=self._all.proc), "rb") as file:
-            lines = file.read().decode(errors="surrogateescape").split("\n")
+        lines = self._read("self/mountinfo").split("\n")
         kept = [line for line in lines if any(mark in line for mark in self._marks)]
         return mountinfo.Table("".join(f"{line}\n" for line in kept))
 
@@ -243,12 +267,12 @@ class Spreader:
             if tops and generation_of(tops[-1]) != self._generation[hierarchy]:
                 todo[hierarchy] = tops
         self._drop_private(table)
-        problem: OSError | None = None
+        problem: Exception | None = None
         old = {hierarchy: tops[-1] for hierarchy, tops in todo.items()}
         for hierarchy, tops in todo.items():
             try:
                 self._replace(fd, hierarchy, tops, old, table)
-            except OSError as error:
+            except Exception as error:
                 problem = error  # one hierarchy that stays behind does not hold up the others
         if problem is not None:
             raise problem

@@ -166,31 +166,62 @@ def remove_tree(path: str) -> None:
     """Remove a folder with all that is in it, as far as that works; a missing one is fine.
 
     Never what is mounted in it, be it a bind within one file system, which a comparison of devices does not tell.
+    However deep it is, one folder is open at a time.
     """
     try:
-        parent = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        here = _open(os.path.dirname(path))
     except OSError:
         return
+    todo = [os.path.basename(path)]
+    trail: list[tuple[str, list[str], tuple[int, int]]] = []  # of each folder above: our way on, its rest, itself
     try:
-        _remove_at(parent, os.path.basename(path))
+        while todo or trail:
+            if todo:
+                name = todo.pop()
+                folder = _enter(here, name)
+                if folder >= 0:
+                    info = os.fstat(here)
+                    trail.append((name, todo, (info.st_dev, info.st_ino)))
+                    os.close(here)
+                    here, todo = folder, _names(folder)
+                continue
+            name, todo, known = trail.pop()
+            above = _open("..", here)
+            os.close(here)
+            here = above
+            info = os.fstat(here)
+            if (info.st_dev, info.st_ino) != known:
+                return  # somebody has moved it meanwhile: not one name more
+            try:
+                os.rmdir(name, dir_fd=here)
+            except OSError:
+                continue
+    except OSError:
+        return
     finally:
-        os.close(parent)
+        os.close(here)
 
 
-def _remove_at(parent: int, name: str) -> None:
+def _open(path: str, dir_fd: int | None = None) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=dir_fd)
+
+
+def _names(fd: int) -> list[str]:
+    try:
+        return os.listdir(fd)
+    except OSError:
+        return []
+
+
+def _enter(parent: int, name: str) -> int:
+    """A descriptor of the folder `name`, if nothing is mounted there; -1 else, and what is no folder is removed."""
     same_mount = syscalls.RESOLVE_NO_XDEV | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_BENEATH
     try:
-        try:
-            fd = syscalls.openat2(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, same_mount, parent)
-        except OSError as error:
-            if error.errno in (errno.ENOTDIR, errno.ELOOP):
+        return syscalls.openat2(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, same_mount, parent)
+    except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.ELOOP):
+            try:
                 os.unlink(name, dir_fd=parent)
-            return
-        try:
-            for entry in os.listdir(fd):
-                _remove_at(fd, entry)
-        finally:
-            os.close(fd)
-        os.rmdir(name, dir_fd=parent)
-    except OSError:
-        return
+            except OSError:
+                pass
+        return -1

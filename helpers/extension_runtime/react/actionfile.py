@@ -5,20 +5,24 @@ from __future__ import annotations
 
 from extension_manifests import search
 from extension_manifests.errors import Diagnostic, ManifestError
+from extension_manifests.globs import Glob
 from extension_manifests.keys import Key, gather
 from extension_manifests.names import is_unit
 from extension_manifests.unitfile import Entry, parse
 from extension_manifests.values import boolean
+
+from extension_runtime import boundary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SUFFIX = ".action"
+DIGITS_MAX = 9
 VERBS = ("merge", "refresh", "unmerge")
 # fmt: off
 KEYS = (
-    Key("Trigger", "Path", "path*", "", "paths",
+    Key("Trigger", "Path", "glob*", "", "paths",
         'Globs of absolute merged paths; "*" and "?" stop at a slash, "**" does not, "/" at the end: all below it.'),
     Key("Trigger", "On", "verb*", " ".join(VERBS), "on", "Which verbs trigger it; a rollback counts as a refresh."),
     Key("Trigger", "Boot", "flag", "no", "boot",
@@ -81,6 +85,8 @@ def load(root: str) -> tuple[list[Action], list[Diagnostic]]:
             actions.append(build(item.name, item.path, entries, diagnostics))
         except ManifestError as error:
             diagnostics.append(error.diagnostic)
+        except Exception as error:
+            diagnostics.append(Diagnostic(item.path, 0, boundary.reason(error)))
     return sorted(actions, key=lambda action: (action.order, action.name)), diagnostics
 
 
@@ -126,6 +132,11 @@ def _converted(entry: Entry, kind: str, text: str) -> object:
         raise entry.error(f"{entry.key}= {error}") from None
 
 
+def _glob(text: str) -> str:
+    Glob(_path(text))
+    return text
+
+
 def _path(text: str) -> str:
     if not text.startswith("/"):
         raise ValueError(f'has "{text}"; write an absolute path')
@@ -159,8 +170,8 @@ def _append(text: str) -> bool:
 
 def _number(text: str) -> int:
     digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdecimal()):
-        raise ValueError(f'is "{text}"; write a whole number')
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > DIGITS_MAX:
+        raise ValueError(f'is "{text[:80]}"; write a whole number of at most {DIGITS_MAX} digits')
     return int(text)
 
 
@@ -177,6 +188,7 @@ def _command(text: str) -> tuple[str, ...]:
 
 
 CONVERTERS: dict[str, Callable[[str], object]] = {
+    "glob": _glob,
     "path": _path,
     "verb": _verb,
     "unit": _unit,
@@ -185,31 +197,3 @@ CONVERTERS: dict[str, Callable[[str], object]] = {
     "number": _number,
     "command": _command,
 }
-
-
-def pattern(glob: str) -> str:
-    """The regular expression, to be matched whole, of a glob of Path=."""
-    import re
-
-    out, position = "", 0
-    while position < len(glob):
-        char = glob[position]
-        if glob.startswith("**", position):
-            out += ".*"
-            position += 2
-            continue
-        if char == "[" and "]" in glob[position + 2 :]:
-            end = glob.index("]", position + 2)
-            inner = glob[position + 1 : end].replace("\\", "\\\\")
-            out += f"[{'^' + inner[1:] if inner[0] in '!^' else inner}]"
-            position = end + 1
-            continue
-        out += "[^/]*" if char == "*" else "[^/]" if char == "?" else re.escape(char)
-        position += 1
-    return out + ".*" if glob.endswith("/") else out
-
-
-def fixed_part(glob: str) -> str:
-    """The folder or file that everything the glob matches is at or below."""
-    cut = min((glob.index(char) for char in "*?[" if char in glob), default=len(glob))
-    return glob[:cut].rpartition("/")[0] if cut < len(glob) else glob.rstrip("/")

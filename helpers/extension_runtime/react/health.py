@@ -52,9 +52,7 @@ def judge(properties: Mapping[str, str], started: bool, first: Mapping[str, str]
         return f"is {load}"
     if active == "failed":
         return f"failed{_how(result, properties)}"
-    if sub.startswith("auto-restart") or int(properties.get("NRestarts") or 0) > int(
-        (first or {}).get("NRestarts") or 0
-    ):
+    if sub.startswith("auto-restart") or _restarts(properties) > _restarts(first or {}):
         return f"came up and ended again{_how(result, properties)}"
     if properties.get("Job", "0") not in ("", "0") or active in (
         "activating",
@@ -76,6 +74,12 @@ def judge(properties: Mapping[str, str], started: bool, first: Mapping[str, str]
     if result == "success" and (started or properties.get("Type") == "oneshot" or properties.get("TriggeredBy")):
         return ""
     return f"is not running any more{_how(result, properties)}"
+
+
+def _restarts(properties: Mapping[str, str]) -> int:
+    """How often PID 1 has restarted it, as far as it says so in a number."""
+    said = properties.get("NRestarts", "")
+    return int(said) if said.isascii() and said.isdecimal() and len(said) < 20 else 0
 
 
 def _how(result: str, properties: Mapping[str, str]) -> str:

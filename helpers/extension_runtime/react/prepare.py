@@ -14,13 +14,14 @@ reaction.revert()
 from __future__ import annotations
 
 from extension_manifests.escape import service_unit
+from extension_manifests.globs import fixed_part
 
+from extension_runtime import boundary
 from extension_runtime.layers import compare, listing
 from extension_runtime.layers.tree import View
 from extension_runtime.pid1.properties import COMMANDS
 from extension_runtime.react import affected, requested
 from extension_runtime.react import trigger as triggers
-from extension_runtime.react.actionfile import fixed_part
 from extension_runtime.react.boot import with_needs
 from extension_runtime.react.reaction import Reaction
 from extension_runtime.react.unitfiles import UnitFiles
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from extension_manifests.manifest import Manifest
 
     from extension_runtime.layers.compare import Changed
+    from extension_runtime.layers.lookup import Source
     from extension_runtime.pid1.systemctl import Systemd
     from extension_runtime.react.actionfile import Action
     from extension_runtime.react.wish import Change
@@ -60,13 +62,18 @@ def prepare(
     )
     if root:
         return Reaction(change, found, systemd, Machine({}, {}, {}), manifests)
+    notes = _unreadable(stacks)
     if not (found or change.added or change.changed or change.removed):
-        return Reaction(change, found, systemd, Machine({}, {}, {}), manifests)
+        reaction = Reaction(change, found, systemd, Machine({}, {}, {}), manifests)
+        reaction.notes += notes
+        return reaction
     machine = gather(systemd, [service_unit(name) for name in change.changed], change.boot)
     reaction = Reaction(change, found, systemd, machine, manifests)
+    reaction.notes += notes
     old_files = UnitFiles(View({name: old for name, (old, _new) in stacks.items()}))
     new_files = UnitFiles(View({name: new for name, (_old, new) in stacks.items()}))
-    reaction.actions = triggers.triggered(actions, _minding(found, manifests, "actions"), change.verb, change.boot)
+    minding = _minding(found, manifests, "actions")
+    reaction.actions = triggers.triggered(actions, minding, change.verb, change.boot, reaction.notes.append)
     reaction.reload = affected.needs_reload(found) or requested.reload_manager(change)
     reaction.reload |= any(item.action.daemon_reload for item in reaction.actions)
     minding = _minding(found, manifests, "units")
@@ -80,6 +87,19 @@ def prepare(
         reaction.notes += verdict.notes
     reaction.wishes = requested.settle(wishes, machine)
     return reaction
+
+
+def _unreadable(stacks: Mapping[str, tuple[Sequence[Source], Sequence[Source]]]) -> list[str]:
+    """A line about each layer that could not be compared whole."""
+    found = {}
+    for old, new in stacks.values():
+        for source in (*old, *new):
+            problem = source.listing.problem
+            if problem is not None:
+                whose = source.extension or "the base"
+                reason = boundary.reason(problem, whose)
+                found[whose] = f"{reason}; not all of {whose} could be compared, restart what uses it"
+    return list(found.values())
 
 
 def gather(systemd: Systemd, others: Sequence[str], boot: bool) -> Machine:

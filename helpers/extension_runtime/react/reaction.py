@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from extension_manifests.errors import ExtensionError
 from extension_manifests.escape import service_unit
 
+from extension_runtime import boundary
 from extension_runtime.react import health
 from extension_runtime.react import trigger as triggers
 from extension_runtime.react.wish import RELOAD, RESTART, START, STOP, Change, Machine, Wish
@@ -162,9 +162,9 @@ class Reaction:
                 self.outcome.problems.append(said)
             else:
                 self.outcome.done.append(f"ran the action {action.name}")
-        except ExtensionError as error:
+        except Exception as error:
             self.outcome.failed_actions.append(action.name)
-            self.outcome.problems.append(f"{action.name}: {error}")
+            self.outcome.problems.append(f"{action.name}: {boundary.reason(error)}")
 
     def _sockets(self) -> None:
         """A socket cannot be restarted under its service: stop that, restart the socket, and start what ran."""
@@ -196,5 +196,5 @@ class Reaction:
             step()
             if done:
                 self.outcome.done.append(done)
-        except ExtensionError as error:
-            self.outcome.problems.append(str(error))
+        except Exception as error:
+            self.outcome.problems.append(boundary.reason(error))

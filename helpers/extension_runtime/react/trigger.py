@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import os
 
+from extension_manifests.globs import Glob
+
+from extension_runtime import boundary
 from extension_runtime.pid1 import commands
-from extension_runtime.react.actionfile import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,17 +35,25 @@ class Triggered:
         return f"run the action {self.action.name} for {self.paths[0]}{more}"
 
 
-def triggered(actions: Sequence[Action], changes: Sequence[Changed], verb: str, boot: bool = False) -> list[Triggered]:
-    """The actions, in their order, that `changes` trigger."""
-    import re
-
+def triggered(
+    actions: Sequence[Action],
+    changes: Sequence[Changed],
+    verb: str,
+    boot: bool = False,
+    say: Callable[[str], None] = lambda _text: None,
+) -> list[Triggered]:
+    """The actions, in their order, that `changes` trigger; `say` takes a line about each that cannot be decided on."""
     verb = "refresh" if verb == "rollback" else verb
     found = []
     for action in actions:
-        if verb not in action.on or (boot and not action.boot):
+        try:
+            if verb not in action.on or (boot and not action.boot):
+                continue
+            globs = [Glob(text) for text in action.paths]
+            paths = [change.path for change in changes if any(glob.matches(change.path) for glob in globs)]
+        except Exception as error:
+            say(f"{action.name}: left out: {boundary.reason(error)}")
             continue
-        expression = re.compile("|".join(f"(?:{pattern(glob)})" for glob in action.paths), re.DOTALL)
-        paths = [change.path for change in changes if expression.fullmatch(change.path)]
         if paths:
             found.append(Triggered(action, paths))
     return found

@@ -7,31 +7,39 @@ device of the overlay in mount tables, in memory maps and under directories, and
 
 from __future__ import annotations
 
+import errno
 import os
 
+from extension_runtime import boundary
 from extension_runtime.pid1.units import unit_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
 
 MOUNTED = "its mount namespace still shows {prefix} as it was"
 MAPPED = "maps {path}, which changed"
 FOLDER = "its {what} directory is in the old {prefix}"
 OPENED = "has {path} open, which changed"
+UNKNOWN = "cannot be looked at ({reason}), so it may use old content"
 DELETED = b" (deleted)"
+_NOT_OURS = (errno.ENOENT, errno.ESRCH, errno.EACCES, errno.EPERM)
 
 
 class StaleView:
-    """A unit that still uses what changed, and a reason for it: that of its first such process."""
+    """A unit that still uses what changed, and a reason for it: that of its first such process.
 
-    __slots__ = ("pid", "reason", "unit")
+    Not `sure`: it could not be found out.
+    """
 
-    def __init__(self, unit: str, reason: str, pid: int) -> None:
+    __slots__ = ("pid", "reason", "sure", "unit")
+
+    def __init__(self, unit: str, reason: str, pid: int, sure: bool = True) -> None:
         self.unit = unit
         self.reason = reason
         self.pid = pid
+        self.sure = sure
 
     def __repr__(self) -> str:
         return f"StaleView({self.unit!r}, {self.reason!r}, {self.pid})"
@@ -48,7 +56,8 @@ def find(
     `old_devs`: device ("0:45") of each overlay that is not on top any more to its prefix ("/usr").
     `covered`: likewise for file systems below the overlays, which stay mounted: only what maps or opens a changed path
     on them is stale; their paths may begin with the prefix "" when they hold the whole root.
-    `changed`: the merged paths that changes since added, removed or modified; or such paths for each device.
+    `changed`: the merged paths that changes since added, removed or modified; or such paths for each device.  One that
+    ends in a slash stands for all below it.  A process that cannot be looked at is told of, too.
     """
     below = covered or {}
     by_device = changed if isinstance(changed, dict) else dict.fromkeys([*old_devs, *below], tuple(changed))
@@ -57,27 +66,34 @@ def find(
     for name in sorted((entry for entry in os.listdir(proc) if entry.isdigit()), key=int):
         if int(name) == os.getpid():
             continue
+        unit, sure = f"process {name}", True
         try:
             unit = search.unit(name)
-            if unit and unit not in found:
-                reason = search.reason(name)
-                if reason:
-                    found[unit] = StaleView(unit, reason, int(name))
-        except OSError:
-            continue  # it has ended
+            reason = search.reason(name) if unit and unit not in found else ""
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _NOT_OURS:
+                continue  # it has ended, or is none of this user's
+            reason, sure = UNKNOWN.format(reason=boundary.reason(error)), False
+        if reason:
+            found.setdefault(unit, StaleView(unit, reason, int(name), sure))
     return [found[unit] for unit in sorted(found)]
+
+
+OURS = b" - overlay extensions"  # what mount tables say of our overlays, see overlay/top.py
 
 
 class _Namespace:
     """What a mount table says: whether an old overlay is in it, and the ids of its mounts."""
 
-    __slots__ = ("ids", "stale")
+    __slots__ = ("ids", "others", "stale")
 
     def __init__(self, table: bytes, old: Mapping[bytes, str]) -> None:
         lines = [line.split(b" ", 3) for line in table.splitlines()]
         self.ids = {line[0] for line in lines}
         # A file system that was made since may have the number of an overlay that is gone.
-        self.stale = next((old[line[2]] for line in lines if line[2] in old and b" - overlay " in line[3]), "")
+        self.stale = next((old[line[2]] for line in lines if line[2] in old and OURS in line[3]), "")
+        # What has the number of an overlay that is gone, and is none.
+        self.others = {line[2] for line in lines if OURS not in line[3]}
 
 
 class _Search:
@@ -89,13 +105,13 @@ class _Search:
         self.proc = proc
         self.old = {dev.encode(): prefix for dev, prefix in old.items()}
         self.old_numbers = {_number(dev): prefix for dev, prefix in old.items()}
-        # The device as /proc/PID/maps writes it, to the prefix and the paths that matter there.
-        self.maps: dict[bytes, tuple[bytes, frozenset[bytes]]] = {}
+        # The device as /proc/PID/maps writes it, to the prefix, the paths that matter there, and an overlay's number.
+        self.maps: dict[bytes, tuple[bytes, frozenset[bytes], bytes]] = {}
         # A detached mount's paths begin at its own root.
         self.tails: dict[bytes, bytes] = {}
         for dev, text in {**covered, **old}.items():
             prefix, paths = os.fsencode(text), frozenset(os.fsencode(path) for path in changed.get(dev, ()))
-            self.maps[_in_maps(dev)] = prefix, paths
+            self.maps[_in_maps(dev)] = prefix, paths, dev.encode() if dev in old else b""
             self.tails.update({path.removeprefix(prefix): path for path in paths} | {path: path for path in paths})
         self.namespaces: dict[str, _Namespace] = {}
 
@@ -121,7 +137,7 @@ class _Search:
         namespace = self.namespace(pid)
         if namespace.stale:
             return MOUNTED.format(prefix=namespace.stale)
-        return self.mapped(pid) or self.inside(pid) or self.opened(pid, namespace)
+        return self.mapped(pid, namespace) or self.inside(pid) or self.opened(pid, namespace)
 
     def namespace(self, pid: str) -> _Namespace:
         name = os.readlink(f"{self.proc}/{pid}/ns/mnt")
@@ -129,17 +145,17 @@ class _Search:
             self.namespaces[name] = _Namespace(self.read(pid, "mountinfo"), self.old)
         return self.namespaces[name]
 
-    def mapped(self, pid: str) -> str:
+    def mapped(self, pid: str, namespace: _Namespace) -> str:
         data = self.read(pid, "maps")
-        for device, (prefix, changed) in self.maps.items():
+        for device, (prefix, changed, number) in self.maps.items():
             # Most processes have nothing of it: do not take their lines apart.
-            if device not in data:
+            if device not in data or number in namespace.others:
                 continue
             for line in data.splitlines():
                 fields = line.split(None, 5)
                 if len(fields) == 6 and fields[3] == device.strip():
                     shown = fields[5].removesuffix(DELETED)
-                    path = next((path for path in (prefix + shown, shown) if path in changed), b"")
+                    path = next((path for path in (prefix + shown, shown) if _entry(path, changed)), b"")
                     if path:
                         return MAPPED.format(path=os.fsdecode(path))
         return ""
@@ -159,15 +175,29 @@ class _Search:
         for number in os.listdir(folder):
             try:
                 target = os.readlink(os.fsencode(f"{folder}/{number}")).removesuffix(DELETED)
-                if target[:1] != b"/" or target not in self.tails:
+                entry = _entry(target, self.tails) if target[:1] == b"/" else b""
+                if not entry:
                     continue
                 info = self.read(pid, f"fdinfo/{number}")
             except OSError:
                 continue
             mount = next((line.split()[1] for line in info.splitlines() if line.startswith(b"mnt_id:")), b"")
             if mount not in namespace.ids:
-                return OPENED.format(path=os.fsdecode(self.tails[target]))
+                path = self.tails[entry] + target[len(entry) :]
+                return OPENED.format(path=os.fsdecode(path))
         return ""
+
+
+def _entry(path: bytes, known: Container[bytes]) -> bytes:
+    """The entry of `known` that stands for `path`: itself, or a folder above it, with a slash; b"" for none."""
+    if path in known:
+        return path
+    cut = path.rfind(b"/")
+    while cut >= 0:
+        if path[: cut + 1] in known:
+            return path[: cut + 1]
+        cut = path.rfind(b"/", 0, cut)
+    return b""
 
 
 def _number(device: str) -> int:

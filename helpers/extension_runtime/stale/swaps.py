@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from extension_runtime import files, jsontext
+from extension_runtime import boundary, files, jsontext
 from extension_runtime.pid1.units import never
 from extension_runtime.stale import search
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from extension_runtime.pid1.systemctl import Systemd
     from extension_runtime.stale.search import StaleView
 
-KEPT = 32  # swaps; who uses what is older than that is not told any more
+KEPT = 32  # swaps; of those before them it is known what changed since all of them, and not since each
+SIZE_MAX = 1 << 20  # bytes of what is remembered of them; instead of paths it has folders then
+READ_MAX = 64 << 20  # bytes; an earlier version knew no bound
 
 
 def device(path: str) -> str:
@@ -36,7 +38,37 @@ def record(
     """
     entries = _read(run)
     entries.append({"swapped": dict(swapped), "covered": dict(covered or {}), "changed": list(changed)})
-    files.replace(f"{run}/views.json", jsontext.dumps(entries[-KEPT:]))
+    files.replace(f"{run}/views.json", bounded(entries))
+
+
+def bounded(entries: list[dict[str, Any]]) -> str:
+    """`entries` as JSON within bounds.  What is left out makes more units be told of, and never fewer."""
+    while len(entries) > KEPT:
+        one, other = entries[:2]
+        joined: dict[str, Any] = {key: {**one[key], **other[key]} for key in ("swapped", "covered")}
+        joined["changed"] = sorted({*one["changed"], *other["changed"]})
+        entries[:2] = [joined]
+    texts = [jsontext.dumps(entry) for entry in entries]
+    while sum(map(len, texts)) > SIZE_MAX:
+        largest = max(range(len(texts)), key=lambda number: len(texts[number]))
+        entry = entries[largest]
+        depth = max((_depth(path) for path in entry["changed"]), default=0)
+        if depth <= 1:
+            break  # it has no paths but the hierarchies themselves
+        entry["changed"] = sorted({_cut(path, depth - 1) for path in entry["changed"]})
+        texts[largest] = jsontext.dumps(entry)
+    return f"[{', '.join(texts)}]"
+
+
+def _depth(path: str) -> int:
+    """How many names a path has."""
+    return path.rstrip("/").count("/")
+
+
+def _cut(path: str, depth: int) -> str:
+    """The path, or the folder above it that has `depth` names."""
+    names = path.rstrip("/").split("/")
+    return path if len(names) - 1 <= depth else "/".join(names[: depth + 1]) + "/"
 
 
 def find(run: str, proc: str = "/proc") -> list[StaleView]:
@@ -60,7 +92,7 @@ def find(run: str, proc: str = "/proc") -> list[StaleView]:
 
 def restartable(found: Sequence[StaleView], running: Collection[str]) -> list[str]:
     """Which of the stale units can be restarted for Stale=restart: services whose restart harms nobody."""
-    units = [view.unit for view in found if view.unit.endswith(".service") and view.unit in running]
+    units = [view.unit for view in found if view.sure and view.unit.endswith(".service") and view.unit in running]
     return [unit for unit in units if not never(unit)]
 
 
@@ -73,9 +105,11 @@ def restart(found: Sequence[StaleView], systemd: Systemd) -> list[StaleView]:
 
 def _read(run: str) -> list[dict[str, Any]]:
     try:
-        with open(f"{run}/views.json", encoding="utf-8") as file:
-            found = jsontext.loads(file.read())
-    except (OSError, ValueError):
+        found = jsontext.loads(files.read(f"{run}/views.json", READ_MAX))
+    except FileNotFoundError:
+        return []
+    except Exception as error:
+        boundary.reason(error, f"{run}/views.json")
         return []
     return [entry for entry in found if _sound(entry)] if isinstance(found, list) else []
 

@@ -174,13 +174,19 @@ def test_a_place_that_is_none(tmp_path: Path, target: str) -> None:
     (tmp_path / "run/extension").mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
     Path(target).symlink_to("/elsewhere")
-    with pytest.raises(ImageError, match=f"^{target}: is no directory; remove it$"):
-        attach.attach(Request(str(tmp_path), "app", "app"))
+    became = attach.attach(Request(str(tmp_path), "app", "app"))
+    assert same(written(tmp_path), became)
+    assert (became.state, became.reason) == ("failed", f"{target}: is no directory; remove it")
+    assert not attach.renew(Request(str(tmp_path), "app", "app"))
     Path(target).unlink()
     Path(target).parent.rmdir()
     Path(target).parent.write_text("")
-    with pytest.raises(ImageError, match=f"^{tmp_path}/run/extension: is no directory; remove it$"):
-        attach.detach(Paths(str(tmp_path)), "app")
+    became = attach.attach(Request(str(tmp_path), "app", "app"))
+    assert became.reason == f"{tmp_path}/run/extension: is no directory; remove it"
+    attach.fail(Paths(str(tmp_path)), "app", "a broken manifest")
+    assert written(tmp_path).reason == f"a broken manifest; {tmp_path}/run/extension: is no directory; remove it"
+    attach.detach(Paths(str(tmp_path)), "app")
+    assert records.read_all(Paths(str(tmp_path)).attached) == {}
 
 
 def test_one_image_takes_the_place_of_another(tmp_path: Path, image: Path, target: str, kernel: Kernel) -> None:

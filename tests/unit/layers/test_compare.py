@@ -19,6 +19,7 @@ class Fake:
     """A listing of a tree of this test's own model."""
 
     def __init__(self, tree: Tree) -> None:
+        self.problem: Exception | None = None
         self.tree = tree
         self.asked: list[str] = []
 

@@ -27,7 +27,11 @@ def paths(tmp_path: Path) -> Paths:
 
 def test_steps_say_what_they_attach(paths: Paths) -> None:
     systemd = SystemctlLog().systemd
-    steps = [AttachHere(paths, APP), Renew(paths, [APP, OTHER], systemd), AttachUnits(paths, "start", ["a"], systemd)]
+    steps = [
+        AttachHere(paths, APP, {}),
+        Renew(paths, [APP, OTHER], systemd),
+        AttachUnits(paths, "start", ["a"], systemd),
+    ]
     assert [(step.name, step.text, step.waits) for step in steps] == [
         ("attach:app", "attach app: /images/app.raw", False),
         ("attach:renew", "attach what is new of app, other", True),
@@ -75,12 +79,12 @@ def test_an_image_is_attached_as_its_manifest_says(paths: Paths, monkeypatch: py
 
     monkeypatch.setattr(images, "attach", attach)
     manifest = Manifest("app", "/m", classes=("confext",), mismatch="fail", noexec=False)
-    AttachHere(paths, manifest).do()
+    AttachHere(paths, manifest, {}).do()
     [request] = asked
     assert (request.classes, request.mismatch, request.noexec, request.nosuid) == (("confext",), "fail", False, True)
 
 
-def test_a_failure_puts_the_records_back_and_is_raised(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_puts_the_records_back(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     record = Path(paths.attached, "app.json")
     record.write_text("as it was")
     detached: list[str] = []
@@ -95,8 +99,9 @@ def test_a_failure_puts_the_records_back_and_is_raised(paths: Paths, monkeypatch
 
     monkeypatch.setattr(images, "detach", detach)
     monkeypatch.setattr(images, "attach", attach)
-    with pytest.raises(ImageError, match="no place for it"):
-        AttachHere(paths, APP).do()
+    failed: dict[str, Record] = {}
+    AttachHere(paths, APP, failed).do()
+    assert (failed["app"].state, failed["app"].reason) == ("failed", "no place for it")
     assert record.read_text() == "as it was"
     log = SystemctlLog()
     log.fails = "start"
@@ -108,7 +113,7 @@ def test_a_failure_puts_the_records_back_and_is_raised(paths: Paths, monkeypatch
 
 
 def test_letting_go_is_harmless_twice(paths: Paths) -> None:
-    step = AttachHere(paths, APP)
+    step = AttachHere(paths, APP, {})
     step.remember(["app"])
     step.close()
     step.close()

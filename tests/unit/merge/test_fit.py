@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from extension_manifests.errors import reason_of
 from extension_runtime.merge import fit
 from extension_runtime.merge.choose import KEEP, LAST_GOOD, NEW, NONE, Choice
 from extension_runtime.merge.state import Standing
@@ -15,6 +16,7 @@ from extension_runtime.overlay import stack
 from extension_runtime.overlay.hierarchy import Hierarchy
 from extension_runtime.overlay.top import OverlayError
 from extension_runtime.paths import Paths
+from injected import each_error
 
 
 class Based(Hierarchy):
@@ -122,10 +124,56 @@ def test_more_than_an_overlay_takes(lab: Lab, monkeypatch: pytest.MonkeyPatch) -
     )
 
 
-def test_what_was_merged_before_is_never_left_out(lab: Lab) -> None:
-    """It may be that nothing can be stacked just now; then the merge fails, and says so."""
-    lab.refused = {"a"}
-    assert lab.fit([lab.choice("a", KEEP)]) == {"a": KEEP}
+def test_what_was_merged_before_stays_where_nothing_can_be_stacked(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the merge fails, and says so."""
+
+    def refuse(*_arguments: object) -> int:
+        raise OverlayError("usr: not here")
+
+    monkeypatch.setattr(stack, "build", refuse)
+    assert lab.fit([lab.choice("a", KEEP), lab.choice("b")]) == {"a": KEEP, "b": NEW}
+
+
+@pytest.mark.parametrize("source", [NEW, KEEP, LAST_GOOD])
+@pytest.mark.parametrize("broken", ["gone", "loop", "file", "refused"])
+def test_a_directory_image_that_somebody_breaks_harms_no_other(lab: Lab, source: str, broken: str) -> None:
+    choice = lab.choice("a", source)
+    folder = Path(choice.standing.layer, "usr")
+    lab.refused = {"a"} if broken == "refused" else set()
+    if broken != "refused":
+        folder.rmdir()
+    if broken == "loop":
+        folder.symlink_to("usr")
+    if broken == "file":
+        folder.write_text("")
+    choice.standing.image = "/images/a"
+    assert lab.fit([choice, lab.choice("b", KEEP), lab.choice("c")]) == {"a": NONE, "b": KEEP, "c": NEW}
+    assert (choice.left_out, choice.standing.state, choice.standing.layer) == (True, "failed", "")
+    said = {
+        "gone": "/images/a: usr in it is gone; put it back, or install the image anew",
+        "loop": "/images/a: usr in it is a link now; make it a real directory",
+        "file": "/images/a: usr in it is a regular file now; make it a real directory",
+        "refused": "usr: a cannot be stacked",
+    }
+    assert choice.standing.reason == said[broken]
+
+
+@each_error
+def test_whatever_happens_over_one_layer_harms_no_other(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    original = fit._look
+
+    def look(choice: Choice, hierarchy: Hierarchy) -> os.stat_result:
+        if choice.name == "a":
+            raise error
+        return original(choice, hierarchy)
+
+    monkeypatch.setattr(fit, "_look", look)
+    choice = lab.choice("a")
+    assert lab.fit([choice, lab.choice("b")], "a") == {"a": NONE, "b": NEW}
+    assert (choice.standing.state, choice.left_out) == ("failed", True)
+    assert choice.standing.reason.endswith(reason_of(error))
 
 
 def test_where_nothing_at_all_can_be_stacked_the_kernels_words_are_told(

@@ -16,7 +16,7 @@ from extension_manifests.errors import ExtensionError
 from extension_runtime.merge import main, transaction
 from extension_runtime.merge.result import Result
 from extension_runtime.react import one
-from extension_runtime.steps import Step
+from extension_runtime.steps import Interrupted, Step
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +121,7 @@ def test_sigterm_takes_back_what_is_half_done(
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             pytest.fail("SIGTERM was not heard")
-        except ExtensionError:
+        except Interrupted:
             taken_back.append("all")
             raise
 

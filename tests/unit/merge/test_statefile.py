@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,10 +50,21 @@ def test_a_state_that_is_none_is_put_aside_with_one_message(tmp_path: Path, text
     assert statefile.read_or_put_aside(Paths(str(tmp_path))) == (State(), "")
 
 
-def test_bytes_that_are_no_text_are_no_state(tmp_path: Path) -> None:
-    (run(tmp_path) / "state.json").write_bytes(b"\xff\xfe{")
-    with pytest.raises(StateError, match="codec can't decode"):
-        statefile.read(Paths(str(tmp_path)))
+def test_what_is_no_file_of_text_is_no_state_and_is_put_aside(tmp_path: Path) -> None:
+    place = run(tmp_path) / "state.json"
+    makers: dict[str, Callable[[], object]] = {
+        "is not UTF-8; remove it": lambda: place.write_bytes(b"\xff\xfe{"),
+        "has more than 16777216 bytes; remove it": lambda: (place.write_text(""), os.truncate(place, 1 << 40)),
+        "is no regular file; remove it": lambda: os.mkfifo(place),
+        "cannot be read: Is a directory": place.mkdir,
+        "cannot be read: Too many levels of symbolic links": lambda: place.symlink_to("elsewhere"),
+    }
+    for said, make in makers.items():
+        make()
+        state, problem = statefile.read_or_put_aside(Paths(str(tmp_path)))
+        assert state == State()
+        assert problem.startswith(f"{place}: {said.strip()}; kept as {place}.aside")
+        assert not os.path.lexists(place)
 
 
 def test_a_write_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,10 +100,16 @@ def test_a_state_that_is_no_file_says_why_and_is_put_aside(tmp_path: Path) -> No
     assert os.listdir(folder) == ["state.json.aside"]
 
 
-def test_what_cannot_be_put_aside_is_an_error_with_both_reasons(tmp_path: Path) -> None:
+def test_what_cannot_be_put_aside_is_an_error_with_both_reasons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = run(tmp_path)
     (folder / "state.json").write_text("{")
-    (folder / "state.json.aside").mkdir()
-    with pytest.raises(StateError, match=r"state\.json: .*, and cannot be put aside: Is a directory$"):
+
+    def full(_source: str, _target: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "rename", full)
+    with pytest.raises(StateError, match=r"state\.json: .*, and cannot be put aside: No space left on device$"):
         statefile.read_or_put_aside(Paths(str(tmp_path)))
     assert (folder / "state.json").read_text() == "{"

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from extension_runtime.merge import statefile, transaction
+from extension_runtime.merge import outlook, statefile, transaction
 from extension_runtime.merge.choose import LAST_GOOD, Choice
 from extension_runtime.merge.goal import Goal, Order
 from extension_runtime.merge.result import Result, TransactionError
@@ -141,7 +141,11 @@ def test_what_was_done_is_told_in_one_line(root: Root) -> None:
     assert one._summary(Goal([], [], state, False)) == "nothing has changed"
 
 
-def test_who_was_left_out_makes_it_3() -> None:
+def test_who_was_left_out_makes_it_3_and_so_does_a_mistake(tmp_path: Path) -> None:
+    view = outlook.look(Paths(str(tmp_path)), State())
     stood = Standing("a", "merged", "kept", "/m")
-    assert transaction._exit_code(Goal([Choice("a", LAST_GOOD, stood, True)], [], State(), False)) == 3
-    assert transaction._exit_code(Goal([Choice("a", LAST_GOOD, stood)], [], State(), True)) == 0
+    assert transaction._exit_code(view, Goal([Choice("a", LAST_GOOD, stood, True)], [], State(), False)) == 3
+    fine = Goal([Choice("a", LAST_GOOD, stood)], [], State(), True)
+    assert transaction._exit_code(view, fine) == 0
+    view.mistakes = ["extensions.conf:1: is wrong"]
+    assert transaction._exit_code(view, fine) == 3

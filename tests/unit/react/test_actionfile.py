@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from action_text import FULL, read
-from extension_manifests.errors import Diagnostic, ManifestError
-from extension_manifests.unitfile import parse
+from extension_manifests.errors import Diagnostic, ManifestError, reason_of
+from extension_manifests.unitfile import Entry, parse
 from extension_runtime.react import actionfile
+from injected import each_error
 
 SHIPPED = Path(__file__).resolve().parents[3] / "actions"
 
@@ -43,6 +44,9 @@ def test_defaults_and_resets() -> None:
         ("[Action]\nExec=tool\n", '/d/demo.action:2: Exec= starts with "tool"; write the absolute path'),
         ("[Action]\nExec='/x\n", "/d/demo.action:2: Exec= has a quote that does not end"),
         ("[Action]\nRestart=nginx\n", '/d/demo.action:2: Restart= has "nginx"; write the name of a unit'),
+        ("[Trigger]\nPath=/a/ [z-a]*\n", '/d/demo.action:2: Path= has "[z-a]*"; write an absolute path'),
+        ("[Trigger]\nPath=/a/ /[z-a]*\n", '/d/demo.action:2: Path= has "/[z-a]*"; z-a in it is no range, write a-z'),
+        ("[Trigger]\n\nPath=/b/[\n", '/d/demo.action:3: Path= has "/b/["; end the set with "]"'),
         ("[Action]\nOrder=first\n", '/d/demo.action:2: Order= is "first"; write a whole number'),
         ("[Action]\nAppend=all\n", '/d/demo.action:2: Append= is "all"; write existing or none'),
     ],
@@ -52,6 +56,36 @@ def test_wrong_values(text: str, message: str) -> None:
         read(text)
 
 
+@pytest.mark.parametrize("text", ["--1", "-", "+5", "1" * 10, "9" * 5000, "1_000", "\u0661", "1.5", "0x10"])
+def test_an_order_that_is_no_number(text: str) -> None:
+    said = f'/d/demo.action:2: Order= is "{text[:80]}"; write a whole number of at most 9 digits'
+    with pytest.raises(ManifestError, match=re.escape(said)):
+        read(f"[Action]\nOrder={text}\n")
+
+
+@each_error
+def test_whatever_happens_over_one_action_harms_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    folder = tmp_path / "etc/extensions.d"
+    folder.mkdir(parents=True)
+    for name in ("a", "b", "c"):
+        (folder / f"{name}.action").write_text("[Trigger]\nPath=/x\n[Action]\nExec=/x\n")
+    original = actionfile.build
+
+    def build(name: str, path: str, entries: list[Entry], warnings: list[Diagnostic]) -> actionfile.Action:
+        if name == "b":
+            raise error
+        return original(name, path, entries, warnings)
+
+    monkeypatch.setattr(actionfile, "build", build)
+    monkeypatch.setenv("SYSTEMD_LOG_LEVEL", "debug")
+    found, diagnostics = actionfile.load(str(tmp_path))
+    assert [item.name for item in found] == ["a", "c"]
+    assert [str(item) for item in diagnostics] == [f"/etc/extensions.d/b.action: {reason_of(error)}"]
+    assert " in build\n" in capsys.readouterr().err
+
+
 def test_unknown_keys_warn() -> None:
     warnings: list[Diagnostic] = []
     entries = parse("[Trigger]\nPath=/x\nBogus=1\n[Action]\nExec=/x\n", "/p")
@@ -59,32 +93,6 @@ def test_unknown_keys_warn() -> None:
     assert [str(item) for item in warnings] == [
         "/p:3: [Trigger] Bogus= is not known and ignored; see ACTIONS in extension(5)"
     ]
-
-
-@pytest.mark.parametrize(
-    ("glob", "matching", "others"),
-    [
-        ("/usr/lib/*.so", ["/usr/lib/a.so"], ["/usr/lib/a/b.so", "/usr/lib/a.so.1", "/x/usr/lib/a.so"]),
-        ("/usr/**.ko", ["/usr/a.ko", "/usr/a/b/c.ko"], ["/opt/a.ko"]),
-        ("/etc/a/", ["/etc/a/x", "/etc/a/b/c", "/etc/a/"], ["/etc/a", "/etc/ab"]),
-        ("/a/?", ["/a/b"], ["/a/", "/a/bc", "/a//"]),
-        ("/a/[a-c]", ["/a/b"], ["/a/d"]),
-        ("/a/[!a-c]", ["/a/d"], ["/a/b"]),
-        ("/a/[", ["/a/["], ["/a/b"]),
-        ("/a/x.conf", ["/a/x.conf"], ["/a/xyconf"]),
-    ],
-)
-def test_globs(glob: str, matching: list[str], others: list[str]) -> None:
-    expression = re.compile(actionfile.pattern(glob))
-    assert [path for path in matching + others if expression.fullmatch(path)] == matching
-
-
-@pytest.mark.parametrize(
-    ("glob", "fixed"),
-    [("/usr/lib/*.so", "/usr/lib"), ("/etc/a/", "/etc/a"), ("/etc/fstab", "/etc/fstab"), ("/usr/li?/x", "/usr")],
-)
-def test_fixed_part(glob: str, fixed: str) -> None:
-    assert actionfile.fixed_part(glob) == fixed
 
 
 def test_precedence_masks_and_one_broken_file(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ def props(**changes: str) -> dict[str, str]:
         (props(ActiveState="failed", Result="timeout"), False, "failed (timeout)"),
         (props(ActiveState="activating", SubState="auto-restart", Result="signal"), False,
          "came up and ended again (signal)"),
+        *((props(NRestarts=word), False, "") for word in ("infinity", "-1", "\u00b2", "9" * 5000, "[not set]", "")),
         (props(NRestarts="1"), False, "came up and ended again"),
         (props(ReloadResult="exit-code"), False, "could not be reloaded (exit-code)"),
         (props(ReloadResult="success"), False, ""),

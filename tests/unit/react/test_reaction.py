@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import pytest
+from extension_manifests.errors import reason_of
 from extension_manifests.manifest import Manifest
 from extension_runtime.pid1.commands import CommandError
 from extension_runtime.react.actionfile import Action
+from extension_runtime.react.trigger import Triggered
+from injected import each_error
 from pytest_mock import MockerFixture
 from react_lab import OWN, SERVICE, UNITS, WANTS, Files, Lab
 
@@ -127,6 +130,42 @@ def test_a_failure_of_one_call_does_not_stop_the_others(lab: Lab) -> None:
     lab.systemd.daemon_reload = fail  # type: ignore[method-assign]
     reaction = lab.react({"e": {f"{UNITS}/a.service": "1"}}, {"e": {f"{UNITS}/a.service": "2"}})
     assert reaction.after().problems == ["systemctl daemon-reload: exit status 1"]
+    assert lab.systemd.calls == ["try-restart a.service"]
+
+
+@each_error
+def test_whatever_an_action_raises_is_that_actions(
+    lab: Lab, mocker: MockerFixture, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:  # fmt: skip
+    def execute(item: Triggered) -> str:
+        if item.action.name == "bad":
+            raise error
+        return ""
+
+    mocker.patch("extension_runtime.react.trigger.execute", execute)
+    monkeypatch.setenv("SYSTEMD_LOG_LEVEL", "debug")
+    for name in ("a", "bad", "z"):
+        action = Action(name, f"/{name}")
+        action.paths, action.exec = ("/usr/",), ("/bin/demo",)
+        lab.actions.append(action)
+    outcome = lab.react({}, {"e": {"x": "1"}}).after()
+    assert outcome.failed_actions == ["bad"]
+    assert outcome.problems == [f"bad: {reason_of(error)}"]
+    assert outcome.done == ["ran the action a", "ran the action z"]
+    assert lab.systemd.calls == OWN
+    assert " in execute\n" in capsys.readouterr().err
+
+
+@each_error
+def test_whatever_a_call_of_pid_1_raises_does_not_stop_the_others(lab: Lab, error: Exception) -> None:
+    def fail() -> None:
+        raise error
+
+    lab.running("a.service")
+    lab.systemd.daemon_reload = fail  # type: ignore[method-assign]
+    reaction = lab.react({"e": {f"{UNITS}/a.service": "1"}}, {"e": {f"{UNITS}/a.service": "2"}})
+    assert reaction.after().problems == [reason_of(error)]
     assert lab.systemd.calls == ["try-restart a.service"]
 
 

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 from action_text import FULL, changed, read
+from extension_manifests.errors import reason_of
+from extension_manifests.globs import Glob
 from extension_manifests.unitfile import parse
 from extension_runtime.pid1.commands import Completed
 from extension_runtime.react import actionfile, trigger
 from extension_runtime.react.trigger import Triggered
+from injected import each_error
 
 SHIPPED = Path(__file__).resolve().parents[3] / "actions"
 
@@ -23,6 +26,25 @@ def test_one_run_however_many_files() -> None:
     assert len(trigger.triggered([one], changed("/usr/a/1"), "rollback")) == 1
     assert trigger.triggered([one], changed("/usr/a/1"), "merge") == []
     assert trigger.triggered([one], changed("/usr/a/1"), "refresh", boot=True) == []
+
+
+@each_error
+def test_an_action_over_which_something_is_raised_is_left_out_and_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    def glob(text: str) -> Glob:
+        if text == "/bad/":
+            raise error
+        return Glob(text)
+
+    monkeypatch.setattr(trigger, "Glob", glob)
+    monkeypatch.setenv("SYSTEMD_LOG_LEVEL", "debug")
+    actions = [read(f"[Trigger]\nPath={path}\n[Action]\nExec=/x\n") for path in ("/a/", "/bad/", "/")]
+    said: list[str] = []
+    found = trigger.triggered(actions, changed("/a/1", "/bad/1"), "merge", False, said.append)
+    assert [item.paths for item in found] == [["/a/1"], ["/a/1", "/bad/1"]]
+    assert said == [f"demo: left out: {reason_of(error)}"]
+    assert " in glob\n" in capsys.readouterr().err
 
 
 class Recorder:

@@ -6,7 +6,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+from extension_manifests.errors import reason_of
 from extension_runtime.stale import search
+from injected import each_error
 from stale_proc import MAPS, TABLE, Proc
 
 
@@ -62,3 +65,46 @@ def test_a_process_that_ends_meanwhile(proc: Proc) -> None:
     proc.add(1000, "a.service")
     (proc.path / "1000" / "maps").unlink()
     assert proc.find("/usr/bin/demo") == {}
+
+
+@pytest.mark.parametrize("call", ["unit", "reason", "namespace", "mapped", "inside", "opened"])
+@each_error
+def test_a_process_that_cannot_be_looked_at_hides_no_other(
+    proc: Proc, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, call: str
+) -> None:
+    proc.add(1000, "bad.service")
+    proc.add(1001, "good.service")
+    proc.add(1002, "stale.service", MAPS % ("00:2d", "/bin/demo"))
+    original = getattr(search._Search, call)
+
+    def fail(self: object, pid: str, *more: object) -> object:
+        if pid == "1000":
+            raise error
+        return original(self, pid, *more)
+
+    monkeypatch.setattr(search._Search, call, fail)
+    monkeypatch.setenv("SYSTEMD_LOG_LEVEL", "debug")
+    name = "process 1000" if call == "unit" else "bad.service"
+    assert proc.find("/usr/bin/demo") == {
+        name: f"cannot be looked at ({reason_of(error)}), so it may use old content",
+        "stale.service": "maps /usr/bin/demo, which changed",
+    }
+    assert " in fail\n" in capsys.readouterr().err
+
+
+def test_what_others_have_mounted_under_an_old_number_is_none_of_ours(proc: Proc) -> None:
+    """The kernel gives out numbers again, to the overlays of containers, too."""
+    table = TABLE + b"22 20 0:45 / /merged rw - overlay overlay rw\n"
+    proc.add(1000, "container.service", MAPS % ("00:2d", "/bin/demo"), table, "mnt:[2]")
+    proc.add(1001, "stale.service", MAPS % ("00:2d", "/bin/demo"))
+    assert list(proc.find("/usr/bin/demo")) == ["stale.service"]
+
+
+def test_a_folder_stands_for_all_below_it(proc: Proc) -> None:
+    proc.add(1000, "a.service", MAPS % ("00:2d", "/lib/x/y.so"))
+    proc.add(1001, "b.service", MAPS % ("00:2d", "/lib"), fds={"/share/a/b": 99})
+    proc.add(1002, "c.service", MAPS % ("00:2d", "/library/x"), fds={"/shared/b": 99})
+    assert proc.find("/usr/lib/", "/usr/share/") == {
+        "a.service": "maps /usr/lib/x/y.so, which changed",
+        "b.service": "has /usr/share/a/b open, which changed",
+    }

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from extension_runtime.stale import search, swaps
@@ -25,7 +26,8 @@ def test_each_swap_counts_only_what_changed_since(proc: Proc, tmp_path: Path) ->
 
 def test_what_is_restarted_and_what_is_not() -> None:
     found = [search.StaleView(unit, "why", 1) for unit in ("a.service", "dbus.service", "s.scope", "gone.service")]
-    assert swaps.restartable(found, {"a.service", "dbus.service", "s.scope"}) == ["a.service"]
+    found.append(search.StaleView("b.service", "cannot be looked at", 1, sure=False))
+    assert swaps.restartable(found, {"a.service", "b.service", "dbus.service", "s.scope"}) == ["a.service"]
 
 
 def test_who_can_be_restarted_is_and_the_others_are_told_of() -> None:
@@ -36,12 +38,56 @@ def test_who_can_be_restarted_is_and_the_others_are_told_of() -> None:
     assert [view.unit for view in left] == ["dbus.service", "idle.service", "s.scope", "17 demo"]
 
 
-def test_only_so_many_swaps_are_remembered(tmp_path: Path) -> None:
-    for number in range(swaps.KEPT + 3):
-        swaps.record(str(tmp_path), {f"0:{number}": "/usr"}, [f"/usr/{number}"], {"8:1": ""})
-    kept = json.loads((tmp_path / "views.json").read_text())
-    assert [entry["changed"] for entry in kept] == [[f"/usr/{number}"] for number in range(3, swaps.KEPT + 3)]
-    assert kept[0] == {"swapped": {"0:3": "/usr"}, "covered": {"8:1": ""}, "changed": ["/usr/3"]}
+def remembered(run: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((run / "views.json").read_text())
+    return found
+
+
+def test_of_old_swaps_it_is_known_what_changed_since_all_of_them(proc: Proc, tmp_path: Path) -> None:
+    count = swaps.KEPT + 3
+    for number in range(count):
+        swaps.record(str(tmp_path), {f"0:{100 + number}": "/usr"}, [f"/usr/{number}"], {"8:1": ""})
+    kept = remembered(tmp_path)
+    assert len(kept) == swaps.KEPT
+    assert [entry["changed"] for entry in kept[1:]] == [[f"/usr/{number}"] for number in range(4, count)]
+    assert kept[0] == {
+        "swapped": {f"0:{number}": "/usr" for number in range(100, 104)},
+        "covered": {"8:1": ""},
+        "changed": [f"/usr/{number}" for number in range(4)],
+    }
+    proc.add(1000, "oldest.service", MAPS % ("00:64", "/0"))
+    proc.add(1001, "third.service", MAPS % ("00:66", "/2"))
+    proc.add(1002, "other.service", MAPS % ("00:66", "/else"))
+    assert [view.unit for view in swaps.find(str(tmp_path), str(tmp_path))] == ["oldest.service", "third.service"]
+
+
+def test_what_is_remembered_has_an_end_and_nobody_is_forgotten(proc: Proc, tmp_path: Path) -> None:
+    for number in range(40):
+        changed = [f"/usr/share/{number}/some/folder/{file}" for file in range(2000)]
+        swaps.record(str(tmp_path), {f"0:{100 + number}": "/usr"}, changed)
+        assert (tmp_path / "views.json").stat().st_size <= swaps.SIZE_MAX + 2 * swaps.KEPT
+    proc.add(1000, "oldest.service", MAPS % ("00:64", "/share/0/some/folder/7"))
+    proc.add(1001, "newest.service", MAPS % ("00:8b", "/share/39/some/folder/7"))
+    proc.add(1002, "other.service", MAPS % ("00:64", "/lib/other"))
+    proc.add(1003, "open.service", "", fds={"/usr/share/3/some/folder/9": 77, "/share/4/some/folder/9": 77})
+    found = {view.unit: view.reason for view in swaps.find(str(tmp_path), str(tmp_path))}
+    assert sorted(found) == ["newest.service", "oldest.service", "open.service"]
+    assert found["oldest.service"] == "maps /usr/share/0/some/folder/7, which changed"
+    assert found["open.service"] == "has /usr/share/3/some/folder/9 open, which changed"
+
+
+def test_one_swap_that_is_too_large_is_remembered_by_its_folders(tmp_path: Path) -> None:
+    changed = [f"/usr/share/{number % 7}/{number % 50}/{number:0200}" for number in range(20000)]
+    swaps.record(str(tmp_path), {"0:45": "/usr"}, [*changed, "/etc/a"])
+    [entry] = remembered(tmp_path)
+    folders = sorted({f"/usr/share/{number % 7}/{number % 50}/" for number in range(20000)})
+    assert entry["changed"] == ["/etc/a", *folders]
+
+
+def test_there_is_nothing_coarser_than_a_hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(swaps, "SIZE_MAX", 10)
+    swaps.record(str(tmp_path), {"0:45": "/usr"}, ["/usr/a/b", "/usr", "/opt/x/"])
+    assert remembered(tmp_path)[0]["changed"] == ["/opt/", "/usr", "/usr/"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", "7", "null"])
