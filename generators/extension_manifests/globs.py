@@ -1,5 +1,5 @@
 #  SPDX-License-Identifier: MIT
-"""The globs of Path= in actions and of Hides= in manifests, matched in a time that grows with glob and path alone, whatever they hold.
+"""The globs of Path= in actions and of Hides= in manifests, matched in a time that grows with glob and path alone.
 
 A regular expression of the same meaning tries all ways to divide a path among its stars.  Here all of them are followed
 at once: bit N of a number is set where the first N tokens of the glob match what was read of the path so far.
