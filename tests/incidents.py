@@ -88,6 +88,7 @@ def squashfs(tree: Path) -> Path:
 _FURNITURE = {
     f"{LIBRARIES}/{LOADER}": "the loader",
     f"{LIBRARIES}/libc.so.6": "the libc",
+    "usr/bin/base-tool": "a tool",
     "usr/bin/mount": "mount",
     "usr/bin/systemctl": "systemctl",
     "usr/lib/systemd/systemd": "systemd",
@@ -109,7 +110,13 @@ _FURNITURE = {
     "etc/pam.d/login": "",
 }
 _MODES = {"etc/shadow": 0o640, "etc/gshadow": 0o640, "etc/sudoers": 0o440, "etc/sudoers.d": 0o750}
-_PROGRAMS = ("usr/bin/mount", "usr/bin/systemctl", "usr/lib/systemd/systemd", f"{LIBRARIES}/{LOADER}")
+_PROGRAMS = (
+    "usr/bin/base-tool",
+    "usr/bin/mount",
+    "usr/bin/systemctl",
+    "usr/lib/systemd/systemd",
+    f"{LIBRARIES}/{LOADER}",
+)
 
 
 def furnish(root: Path) -> None:
@@ -379,7 +386,7 @@ INCIDENTS: tuple[Incident, ...] = (
         mount="etc/resolv.conf",
     ),
     # Allowed, but told
-    _sysext("override", TOLD, "usr/bin/mount", program("usr/bin/mount")),
+    _sysext("override", TOLD, "usr/bin/base-tool", program("usr/bin/base-tool")),
     _confext("override-etc", TOLD, "etc/host.conf", file("etc/host.conf")),
     _sysext("outside-etc", TOLD, "etc", file("etc/incident/conf")),
     _sysext(
