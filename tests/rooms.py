@@ -35,7 +35,7 @@ DECIDES = (
     *(
         f"extension_manifests.{path.stem}"
         for path in sorted(MANIFESTS.glob("*.py"))
-        if path.stem not in ("__init__", "chase", "load", "search")
+        if path.stem not in ("__init__", "load", "origin", "search", "textfile")
     ),
 )
 """Text and records in, text and records out."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from extension_manifests import chase, classes, load, manifest, search, settings, unitfile
+from extension_manifests import classes, load, manifest, search, settings, textfile, unitfile
 from extension_manifests.errors import Diagnostic, ExtensionError, ManifestError, printable
 from extension_manifests.names import SUFFIX, name_problem
 
@@ -78,7 +78,7 @@ def system_problems(root: str) -> list[Diagnostic]:
         for item in items:
             if not item.masked and not broken.isdisjoint([item.path, *(part.path for part in item.dropins)]):
                 try:
-                    texts = search.texts(root, item)
+                    texts = search.texts(item)
                 except ManifestError:
                     continue
                 found += mistakes_of(build, item.name, item.path, texts)
@@ -153,7 +153,7 @@ def file_problems(path: str, system: Host) -> list[Diagnostic]:
 
 def _text(path: str) -> str:
     real = os.path.realpath(path)
-    return "" if chase.is_mask("", real) else chase.read_text("", real, path)
+    return "" if textfile.is_mask(real) else textfile.read_text(real, path)
 
 
 def _one_file(build: Build, name: str, path: str) -> list[Diagnostic]:

@@ -77,7 +77,7 @@ def load(root: str) -> tuple[list[Action], list[Diagnostic]]:
         if item.masked:
             continue
         try:
-            entries = [entry for path, text in search.texts(root, item) for entry in parse(text, path)]
+            entries = [entry for path, text in search.texts(item) for entry in parse(text, path)]
             actions.append(build(item.name, item.path, entries, diagnostics))
         except ManifestError as error:
             diagnostics.append(error.diagnostic)
