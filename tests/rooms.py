@@ -18,7 +18,7 @@ UNIT = TOP / "tests/unit"
 
 FLOORS = (
     ("kernel", "steps", "layers", "log", "jsontext"),
-    ("paths", "files", "pid1"),
+    ("paths", "files", "pid1", "inputs"),
     ("image", "overlay", "react", "stale"),
     ("namespaces",),
     ("merge",),

@@ -48,16 +48,19 @@ class Origin:
 
     What is mounted below a hierarchy is nobody's layer and counts as it is.  A folder of a mutable hierarchy is a pair
     (in the upper, in the base), one of them "" where it is not there.  What was found once is kept: an Origin is for
-    one reading.  Where the bases are for root's eyes only, others see the merged tree.
+    one reading.  Where the bases are for root's eyes only, others see the merged tree; so does `as_seen`, which is for
+    files that a person names.
     """
 
     __slots__ = ("_known", "_mounts", "merged", "root")
 
-    def __init__(self, root: str = "") -> None:
+    def __init__(self, root: str = "", *, as_seen: bool = False) -> None:
         self.root = root.rstrip("/")
         self.merged: dict[str, tuple[str, ...]] = {}
         self._mounts: set[str] = set()
         self._known: dict[str, tuple[str, ...]] = {}
+        if as_seen:
+            return
         try:
             # On the running machine /run is whatever the kernel takes for it.
             bases = f"{self.chase('/run') if self.root else '/run'}/{BASES}"

@@ -8,6 +8,7 @@ import os
 from extension_manifests import classes, load, manifest, search, settings, textfile, unitfile
 from extension_manifests.errors import Diagnostic, ExtensionError, ManifestError, printable
 from extension_manifests.names import SUFFIX, name_problem
+from extension_manifests.origin import Origin
 
 from extension_runtime.cli import table
 from extension_runtime.cli.options import DONE, FAILED, Options
@@ -68,13 +69,14 @@ def _system(options: Options) -> Host:
 
 def system_problems(root: str) -> list[Diagnostic]:
     """All mistakes in manifests and settings below `root`; paths are as seen inside it."""
-    plan = load.load(root)
-    _, of_actions = actionfile.load(root)
+    origin = Origin(root)
+    plan = load.load(origin)
+    _, of_actions = actionfile.load(origin)
     found = [*plan.diagnostics, *of_actions]
     # Those end at the first mistake of a file; a person wants to know all.
     broken = {problem.path for problem in found if problem.severity == "error"}
     for suffix, build in BUILDERS.items():
-        items, _ = search.find(root, suffix)
+        items, _ = search.find(origin, suffix)
         for item in items:
             if not item.masked and not broken.isdisjoint([item.path, *(part.path for part in item.dropins)]):
                 try:
@@ -169,7 +171,7 @@ def _one_image(path: str, system: Host) -> list[Diagnostic]:
     from extension_runtime.image import find, inspect
 
     try:
-        with find.find("/", os.path.realpath(path), classes.NAMES) as picked:
+        with find.find(Origin(as_seen=True), os.path.realpath(path), classes.NAMES) as picked:
             verdict = inspect.probe_all(picked, system)
     except ExtensionError as error:
         return [_located(path, str(error))]

@@ -14,6 +14,7 @@ import stat
 from extension_manifests.classes import DEFAULT, harmless
 from extension_manifests.errors import ImageError, printable
 from extension_manifests.names import name_problem
+from extension_manifests.origin import Origin
 
 from extension_runtime.image import content, find, host, identity, record
 from extension_runtime.image.mount import mount_directory, mount_nothing, mount_raw, reason_of
@@ -139,7 +140,8 @@ def _skips(error: ImageError, request: Request) -> bool:
 
 def _prepare(request: Request, became: Record) -> int:
     """Return a detached mount of the image, checked; fills in `became` as far as it gets.  Raises ImageError."""
-    with find.find(request.root or "/", request.image, request.classes) as picked:
+    origin = Origin(request.root)
+    with find.find(origin, request.image, request.classes) as picked:
         shown = printable(picked.path)
         became.image, became.version = shown, printable(picked.version)
         attributes = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NODEV
@@ -155,7 +157,7 @@ def _prepare(request: Request, became: Record) -> int:
         except OSError as error:
             raise ImageError(printable(f"{shown}: cannot be mounted: {reason_of(error)}")) from None
         try:
-            verdict = content.judge(tree, request.classes, picked.name, shown, host.read(request.root or "/"))
+            verdict = content.judge(tree, request.classes, picked.name, shown, host.read(origin))
             became.hierarchies = list(verdict.hierarchies)
             became.version = became.version or verdict.version
             if verdict.problem is not None:

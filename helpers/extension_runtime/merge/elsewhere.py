@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from extension_manifests.errors import ExtensionError
+from extension_manifests.origin import Origin
 
 from extension_runtime.image import attach as images
 from extension_runtime.image import records
@@ -42,9 +43,9 @@ class Elsewhere:
 
     def attach_steps(self, manifests: Sequence[Manifest], always: bool) -> Iterator[Step]:
         """What has to be done so that the images which are attached are those that are there now."""
-        known = records.attached(self._paths)
+        known, origin = records.attached(self._paths), Origin(self._paths.root)
         for manifest in manifests:
-            if always or not is_current(self._paths.root, manifest, known.get(manifest.name)):
+            if always or not is_current(origin, manifest, known.get(manifest.name)):
                 yield AttachHere(self._paths, manifest)
 
     def needs_base(self, wanted: Wanted) -> bool:

@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from extension_manifests.origin import Origin
+
 SUFFIX = ".action"
 VERBS = ("merge", "refresh", "unmerge")
 # fmt: off
@@ -69,7 +71,7 @@ class Action:
         return f"Action({self.name})"
 
 
-def load(root: str) -> tuple[list[Action], list[Diagnostic]]:
+def load(root: str | Origin) -> tuple[list[Action], list[Diagnostic]]:
     """The actions of `root`, in the order they run, and what is wrong with others; a wrong one hurts no other."""
     found, diagnostics = search.find(root, SUFFIX)
     actions = []
