@@ -148,6 +148,7 @@ def _prepare(request: Request, became: Record) -> int:
         attributes |= syscalls.MOUNT_ATTR_NOSUID if request.nosuid else 0
         attributes |= syscalls.MOUNT_ATTR_NOEXEC if request.noexec else 0
         became.identity = identity.identity(picked.fd)
+        picked.refuse_split()
         try:
             if picked.kind == "directory":
                 became.format = "directory"

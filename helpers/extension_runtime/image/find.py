@@ -34,14 +34,28 @@ class MaskedError(ImageError):
 class Picked:
     """An image that was found.  Holds a descriptor: use it in a `with` block."""
 
-    __slots__ = ("fd", "kind", "name", "path", "version")
+    __slots__ = ("fd", "kind", "name", "path", "split", "version")
 
-    def __init__(self, fd: int, path: str, kind: str, name: str, version: str) -> None:
+    def __init__(self, fd: int, path: str, kind: str, name: str, version: str, *, split: bool = False) -> None:
         self.fd = fd  # O_PATH
         self.path = path  # as found, from the root
         self.kind = kind  # "directory" or "raw"
         self.name = name  # what its release file is called after
         self.version = version  # of its name in a `.v/` directory, otherwise ""
+        self.split = split  # see refuse_split
+
+    def refuse_split(self) -> None:
+        """Raise ImageError for a directory that is partly in the upper of a mutable hierarchy, partly in its base.
+
+        It cannot be mounted as one: through what is merged it would hold on to every overlay that ever was.
+        """
+        if self.split:
+            raise ImageError(
+                printable(
+                    f"{self.path}: was changed while its hierarchy was mutable, so that a part of it is in the upper "
+                    f"and a part in the base; put the whole image where nothing is merged, such as /var/lib"
+                )
+            )
 
     def __enter__(self) -> Picked:
         return self
@@ -111,7 +125,7 @@ def _in_place(inputs: Inputs, place: str, name: str, remarks: list[str]) -> Pick
             if not inputs.names(fd, path):
                 os.close(fd)
                 raise MaskedError(f"{path}: is an empty directory, which masks the image; remove it to use the image")
-            return _directory(inputs, fd, path, name, "")
+            return Picked(fd, path, "directory", name, "", split=inputs.split(path))
         if suffix and (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
             return Picked(fd, path, "raw", name, "")
         os.close(fd)
@@ -145,7 +159,7 @@ def _absolute(inputs: Inputs, image: str, remarks: list[str]) -> Picked | None:
         return None
     mode, _device = _stat(fd)
     if stat.S_ISDIR(mode):
-        return _directory(inputs, fd, path, last, "")
+        return Picked(fd, path, "directory", last, "", split=inputs.split(path))
     if stat.S_ISREG(mode) or stat.S_ISBLK(mode):
         return Picked(fd, path, "raw", last.removesuffix(".raw"), "")
     os.close(fd)
@@ -176,24 +190,11 @@ def _versioned(inputs: Inputs, directory: str, base: str, suffix: str, name: str
         raise ImageError(printable(f"{path}: is gone; it was there a moment ago"))
     mode = _stat(fd)[0]
     if stat.S_ISDIR(mode) and suffix != ".raw":
-        return _directory(inputs, fd, path, name, choice.version)
+        return Picked(fd, path, "directory", name, choice.version, split=inputs.split(path))
     if suffix and (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
         return Picked(fd, path, "raw", name, choice.version)
     os.close(fd)
     raise _refused(path, mode)
-
-
-def _directory(inputs: Inputs, fd: int, path: str, name: str, version: str) -> Picked:
-    """The image that is the directory `fd`, which is closed where that is only a part of it."""
-    if inputs.split(path):
-        os.close(fd)
-        raise ImageError(
-            printable(
-                f"{path}: was changed while its hierarchy was mutable, so that a part of it is in the upper and a part "
-                f"in the base; put it where images are not merged over, such as /var/lib"
-            )
-        )
-    return Picked(fd, path, "directory", name, version)
 
 
 def _open(inputs: Inputs, path: str) -> int:
