@@ -52,13 +52,14 @@ class Origin:
     files that a person names.
     """
 
-    __slots__ = ("_known", "_mounts", "merged", "root")
+    __slots__ = ("_known", "_mounts", "_parents", "merged", "root")
 
     def __init__(self, root: str = "", *, as_seen: bool = False) -> None:
         self.root = root.rstrip("/")
         self.merged: dict[str, tuple[str, ...]] = {}
         self._mounts: set[str] = set()
         self._known: dict[str, tuple[str, ...]] = {}
+        self._parents: dict[str, str | int] = {}
         if as_seen:
             return
         try:
@@ -131,9 +132,27 @@ class Origin:
         parent, _, name = inside.rpartition("/")
         return self._at(parent, name) if name else self.root or "/"
 
+    def find(self, path: str) -> str:
+        """As `chase` of an absolute path; what its folder comes to is kept. Raises OSError."""
+        folder, _, name = path.rpartition("/")
+        return self.chase(name, self._parent(folder)) if name else self.chase(path)
+
     def real(self, path: str) -> str:
-        """Where `path` is on this machine, with all links resolved inside the root. Raises OSError."""
-        return self.place(self.chase(path))
+        """Where the absolute `path` is on this machine, with all links resolved inside the root. Raises OSError."""
+        return self.place(self.find(path))
+
+    def _parent(self, folder: str) -> str:
+        """The resolved folder, without a slash at its end."""
+        found = self._parents.get(folder)
+        if found is None:
+            try:
+                found = self.chase(folder).rstrip("/")
+            except OSError as error:
+                found = error.errno or 0
+            self._parents[folder] = found
+        if isinstance(found, int):
+            raise OSError(found, os.strerror(found), folder)
+        return found
 
     def folders(self, inside: str) -> tuple[str, ...]:
         """The folders on this machine that make up the resolved folder `inside`, highest first."""
@@ -151,9 +170,9 @@ class Origin:
 
     def entry(self, path: str) -> os.stat_result | None:
         """What `path` itself is, links resolved on the way to it; None when there is none. Raises OSError."""
-        parent, _, name = path.rstrip("/").rpartition("/")
+        folder, _, name = path.rstrip("/").rpartition("/")
         try:
-            return os.lstat(self.place(f"{self.chase(parent).rstrip('/')}/{name}"))
+            return os.lstat(self.place(f"{self._parent(folder)}/{name}"))
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -225,21 +244,25 @@ def _merged(
 
     `tops` has the ids of the mounts that are seen at `targets`, `bases` is the folder of the bases inside `root`."""
     table = _table()
-    places = {path for _, path, _, _ in table.values()}
+    places = {mount[1] for mount in table.values()}
     merged: dict[str, tuple[str, ...]] = {}
     mounts: set[str] = set()
     for name, top in tops.items():
         target, base = targets[name], f"{root}{bases}/{name}"
-        _, path, fstype, source = table.get(top, (0, "", "", ""))
+        _, path, fstype, source, options = table.get(top, (0, "", "", "", ""))
         number = generation(fstype, source)
         if number is None or path != root + target or base not in places:
             continue
-        try:
-            # Inside the root: that may be seen at another place later.
-            merged[target] = (root + os.readlink(upper_link(base, number)), base)
-        except FileNotFoundError:
-            merged[target] = (base,)
-        mounts |= {path[len(root) :] for parent, path, _, _ in table.values() if parent == top}
+        folders = [base]
+        if ",upperdir=" in options:
+            try:
+                # Inside the root: that may be seen at another place later.
+                folders.insert(0, root + os.readlink(upper_link(base, number)))
+            except FileNotFoundError:
+                # Made before there were such links, and in use until the next swap: what people wrote must count.
+                continue
+        merged[target] = tuple(folders)
+        mounts |= {mount[1][len(root) :] for mount in table.values() if mount[0] == top}
     return merged, mounts
 
 
@@ -248,8 +271,8 @@ def _tops(root: str, targets: dict[str, str]) -> dict[str, int]:
     return {name: _mount_id(root + target) for name, target in targets.items()}
 
 
-def _table() -> dict[int, tuple[int, str, str, str]]:
-    """The mount table: id to (id of the parent, path, type, source)."""
+def _table() -> dict[int, tuple[int, str, str, str, str]]:
+    """The mount table: id to (id of the parent, path, type, source, options of the file system)."""
     # A path may hold what is no UTF-8, and what Python takes for the end of a line.
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         lines = file.read().split("\n")[:-1]
@@ -257,8 +280,8 @@ def _table() -> dict[int, tuple[int, str, str, str]]:
     for line in lines:
         left, _, right = line.partition(" - ")
         fields = left.split(" ", 5)
-        fstype, source = right.split(" ", 2)[:2]
-        found[int(fields[0])] = (int(fields[1]), unescape(fields[4]), fstype, source)
+        fstype, source, options = (right.split(" ") + ["", ""])[:3]
+        found[int(fields[0])] = (int(fields[1]), unescape(fields[4]), fstype, source, options)
     return found
 
 

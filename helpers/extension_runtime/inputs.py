@@ -56,7 +56,7 @@ class Inputs:
         """The names in the folder `path`, which `fd` was located of."""
         if not self.origin.merged:
             return os.listdir(f"/proc/self/fd/{fd}")
-        return self.origin.listing(self.origin.chase(path))
+        return self.origin.listing(self.origin.find(path))
 
     def entry(self, path: str) -> os.stat_result | None:
         """What `path` itself is; None when there is none."""
@@ -70,7 +70,7 @@ class Inputs:
 
     def _places(self, path: str) -> tuple[str, ...]:
         """Where `path` is on this machine; two places, highest first, for a folder that has something in each."""
-        inside = self.origin.chase(path)
+        inside = self.origin.find(path)
         folders = self.origin.folders(inside)
         if len(folders) < 2:
             return (self.origin.place(inside),)

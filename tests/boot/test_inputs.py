@@ -1,9 +1,8 @@
-"""One boot a suite: what is merged brings and hides no images, manifests or os-release, across refreshes and reloads."""
+"""One boot a suite: what is merged brings and hides no input, and images below hierarchies stay the same."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest

@@ -49,7 +49,7 @@ def inputs(root: Root) -> Inputs:
 
 def units(root: Root) -> str:
     """What the generator makes of a root."""
-    command = [sys.executable, "-I", "-S", "-B", TOP / "generators/extensions-generator", "--dry-run"]
+    command = [sys.executable, "-I", "-S", "-B", str(TOP / "generators/extensions-generator"), "--dry-run"]
     done = subprocess.run(command, env={"EXTENSIONS_ROOT": str(root.path)}, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
 
@@ -66,7 +66,7 @@ def image(root: Root, place: str, name: str, class_: str) -> None:
     if not place.endswith(".raw"):
         shutil.copytree(tree, target)
         return
-    command = ["mksquashfs", tree, target, "-quiet", "-no-progress", "-noappend", "-comp", "gzip"]
+    command = ["mksquashfs", str(tree), str(target), "-quiet", "-no-progress", "-noappend", "-comp", "gzip"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -117,6 +117,22 @@ def test_an_upper_counts_as_long_as_it_is_seen(namespace: Path) -> None:
     assert seen == [(0, 0), (2, 1), (2, 1), (2, 1), (0, 0), (2, 1)]
     root.run("unmerge")
     assert not bases.exists() or list(bases.iterdir()) == []
+
+
+def test_an_upper_that_nobody_noted_counts_all_the_same(namespace: Path) -> None:
+    """What an earlier version of this program merged is read as it was, until it is swapped."""
+    root = Root(namespace / "r")
+    root.extension("app")
+    root.settings(etc="persistent")
+    root.merge()
+    root.put("etc/extensions.d/late.extension", "")
+    (root / "run/extensionctl/base/etc.upper.1").unlink()
+    found = Origin(str(root.path))
+    assert sorted(found.merged) == ["/usr"]
+    assert "late" in load.load(found).masked
+    root.refresh(always=True)
+    assert sorted(Origin(str(root.path)).merged) == ["/etc", "/usr"]
+    assert "late" in load.load(str(root.path)).masked
 
 
 def test_a_foreign_mount_over_a_hierarchy_is_what_is_seen(namespace: Path) -> None:

@@ -250,6 +250,23 @@ def test_what_is_mounted_below_a_hierarchy_is_as_it_is(merged: Merged) -> None:
     assert found.real("/usr/local/..") == str(merged.base / "usr")
 
 
+def test_what_a_folder_comes_to_is_kept_with_what_was_wrong(merged: Merged, mocker: MockerFixture) -> None:
+    put(merged.base / "etc/d/f")
+    put(merged.base / "etc/d/g")
+    found = merged.origin()
+    chased = mocker.spy(Origin, "chase")
+    for _ in range(2):
+        assert found.find("/etc/d/f") == "/etc/d/f"
+        assert found.real("/etc/d/g") == str(merged.base / "etc/d/g")
+        for missing in ("/etc/never/f", "/etc/d/f/g"):
+            with pytest.raises((FileNotFoundError, NotADirectoryError)):
+                found.real(missing)
+        assert found.find("/") == "/"
+        assert found.find("/etc/") == "/etc"
+    assert [call.args[1] for call in chased.call_args_list].count("/etc/d") == 1
+    assert [call.args[1] for call in chased.call_args_list].count("/etc/never") == 1
+
+
 def test_a_deep_path_is_no_deep_recursion(merged: Merged) -> None:
     with pytest.raises(FileNotFoundError):
         merged.origin().real("/etc" + "/x" * 2000)
