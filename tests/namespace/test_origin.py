@@ -144,6 +144,46 @@ def test_a_foreign_mount_over_a_hierarchy_is_what_is_seen(namespace: Path) -> No
     assert Origin(str(root.path)).real("/usr/foreign") == f"{root.path}/usr/foreign"
 
 
+def test_who_looks_while_tops_are_swapped_sees_one_of_them(namespace: Path) -> None:
+    root = Root(namespace / "r")
+    root.extension("app")
+    root.settings(etc="persistent")
+    root.merge()
+    root.put("etc/extensions.d/late.extension", "")
+    pid = os.fork()
+    if pid == 0:
+        try:
+            for _ in range(25):
+                root.refresh(always=True)
+        finally:
+            os._exit(0)
+    looks = 0
+    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        found = Origin(str(root.path))
+        assert [len(found.merged[name]) for name in ("/usr", "/etc")] == [1, 2]
+        assert "late" in load.load(found).masked
+        looks += 1
+    assert root.state["generation"] == 26
+    assert looks > 50
+
+
+def test_an_ordinary_user_is_told_of_what_is_merged(namespace: Path) -> None:
+    """The bases are not for their eyes: no error, and what they can see."""
+    root = Root(namespace / "r")
+    root.extension("conf", class_="confext", files={"etc/os-release": "ID=layer\n"})
+    root.merge()
+    syscalls.mount(str(root.path), "/mnt", None, 0x5000, None)  # with what is mounted in it, where others may look
+    os.seteuid(65534)
+    try:
+        assert Origin("/mnt").merged == {}
+        assert load.load("/mnt").names() == ["conf"]
+        assert host.read("/mnt").id == "layer"
+    finally:
+        os.seteuid(0)
+    assert sorted(Origin("/mnt").merged) == ["/etc"]
+    assert host.read("/mnt").id == "debian"
+
+
 # Against the kernel: the upper over the base is what an overlay without layers would show.
 
 
