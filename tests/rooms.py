@@ -18,7 +18,7 @@ UNIT = TOP / "tests/unit"
 
 FLOORS = (
     ("kernel", "steps", "layers", "log", "jsontext"),
-    ("paths", "files", "boundary", "pid1"),
+    ("paths", "files", "boundary", "pid1", "inputs"),
     ("image", "overlay", "react", "stale"),
     ("namespaces",),
     ("merge",),
@@ -35,7 +35,7 @@ DECIDES = (
     *(
         f"extension_manifests.{path.stem}"
         for path in sorted(MANIFESTS.glob("*.py"))
-        if path.stem not in ("__init__", "chase", "load", "search")
+        if path.stem not in ("__init__", "load", "origin", "search", "textfile")
     ),
 )
 """Text and records in, text and records out."""

@@ -243,6 +243,9 @@ class Root:
         assert not tidy or all(os.listdir(folder) for folder in run.glob("layers/*"))
         pinned = {m.path for m in table.below(str(run / "layers"))} - {str(run / "layers")}
         assert pinned == layers or (not tidy and used - {""} <= pinned <= layers)
+        uppers = {f"{n}.upper.{item['generation']}" for n, item in known["hierarchies"].items() if item["writable"]}
+        present = {path.name for path in run.glob("base/*.upper.*")}
+        assert present == uppers or (not tidy and present > uppers)
         assert not tidy or os.listdir(run / "staging") == []
         assert not [m for m in table.mounts.values() if m.path.startswith(f"{run}/staging/")]
         marked = {n for n, e in known["extensions"].items() if e["layer"]}

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from extension_manifests import DIRECTORIES
+from extension_manifests import BASES, DIRECTORIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def anything(root: str) -> bool:
                 return True
         except OSError:
             return True
-    return False
+    # An image may hide a directory, which counts all the same; and a link of a root may lead anywhere.
+    return os.path.lexists(f"{root}/run/{BASES}") or (bool(root) and os.path.islink(f"{root}/run"))
 
 
 def parents(path: str) -> list[str]:
@@ -83,13 +84,15 @@ def parents(path: str) -> list[str]:
 def generate(root: str, directory: str | None, environ: Mapping[str, str]) -> int:
     """Loads, renders and writes to `directory`, or prints when that is None."""
     from extension_manifests import load
+    from extension_manifests.origin import Origin
 
     from extension_generator import emit, log, render
 
     # PID 1 sets SYSTEMD_SCOPE; a person who runs this by hand wants to see what it says.
     booting = not root and directory is not None and ("SYSTEMD_SCOPE" in environ or os.getppid() == 1)
     out = log.Log(environ, booting)
-    plan = load.load(root, load.read_cmdline(root, environ))
+    origin = Origin(root)
+    plan = load.load(origin, load.read_cmdline(origin, environ))
     failed = False
     for diagnostic in plan.diagnostics:
         error = diagnostic.severity == "error"

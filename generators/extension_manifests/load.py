@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import os
 
-from extension_manifests import chase, manifest, resolve, search
+from extension_manifests import manifest, resolve, search, textfile
 from extension_manifests.errors import Diagnostic, ManifestError, reason_of
 from extension_manifests.names import SUFFIX, name_problem
+from extension_manifests.origin import Origin, origin_of
 from extension_manifests.settings import build
 from extension_manifests.unitfile import Entry, parse
 
@@ -45,13 +46,13 @@ class Plan:
         return sorted({item.name for item in self.extensions} | set(self.masked) | set(self.broken))
 
 
-def load(root: str, cmdline: str | None = None) -> Plan:
-    """The Plan of what lies below `root` ("" or "/": this machine). `cmdline`: text of the kernel command line, read
-    when None. Never raises for what a file holds: that is in the diagnostics."""
-    root = root.rstrip("/")
+def load(root: str | Origin, cmdline: str | None = None) -> Plan:
+    """The Plan of what lies below `root` ("" or "/": this machine), whatever is merged there. `cmdline`: text of the
+    kernel command line, read when None. Never raises for what a file holds: that is in the diagnostics."""
+    origin = origin_of(root)
     if cmdline is None:
-        cmdline = read_cmdline(root, os.environ)
-    found, diagnostics = search.find(root, SUFFIX)
+        cmdline = read_cmdline(origin, os.environ)
+    found, diagnostics = search.find(origin, SUFFIX)
     manifests: dict[str, Manifest] = {}
     masked: dict[str, str] = {}
     broken: dict[str, list[Diagnostic]] = {}
@@ -65,7 +66,7 @@ def load(root: str, cmdline: str | None = None) -> Plan:
         else:
             warnings: list[Diagnostic] = []
             try:
-                manifests[item.name] = read(root, item, warnings)
+                manifests[item.name] = read(item, warnings)
             except Exception as error:
                 # Also for a mistake of this program: one manifest must never cost a boot the others.
                 wrong = error.diagnostic if isinstance(error, ManifestError) else None
@@ -73,7 +74,7 @@ def load(root: str, cmdline: str | None = None) -> Plan:
                 broken[item.name] = [wrong]
                 diagnostics.append(wrong)
             diagnostics += warnings
-    chosen = load_settings(root, cmdline, diagnostics)
+    chosen = load_settings(origin, cmdline, diagnostics)
     ordered = resolve.order(manifests, diagnostics)
     for name, others in resolve.unordered(manifests, diagnostics).items():
         manifests[name].unordered = others
@@ -81,15 +82,15 @@ def load(root: str, cmdline: str | None = None) -> Plan:
     return Plan(tuple(ordered), masked, broken, chosen, diagnostics)
 
 
-def read(root: str, item: Found, warnings: list[Diagnostic]) -> Manifest:
+def read(item: Found, warnings: list[Diagnostic]) -> Manifest:
     """The Manifest of one found file. Raises ManifestError."""
     entries: list[Entry] = []
-    for path, text in search.texts(root, item):
+    for path, text in search.texts(item):
         entries += parse(text, path)
     return manifest.build(item.name, item.path, entries, warnings)
 
 
-def load_settings(root: str, cmdline: str, diagnostics: list[Diagnostic]) -> Settings:
+def load_settings(root: str | Origin, cmdline: str, diagnostics: list[Diagnostic]) -> Settings:
     """Settings of extensions.conf, its drop-ins and the kernel command line; what is wrong goes to `diagnostics`."""
     found, mistakes = search.find(root, "extensions.conf")
     told = len(mistakes)  # those of manifests have them, too
@@ -102,7 +103,7 @@ def load_settings(root: str, cmdline: str, diagnostics: list[Diagnostic]) -> Set
             try:
                 if part.problem:
                     raise part.problem
-                entries += parse(chase.read_text(root, part.real, part.path), part.path, problems)
+                entries += parse(textfile.read_text(part.real, part.path), part.path, problems)
             except ManifestError as error:
                 problems.append(error)
             except Exception as error:
@@ -113,13 +114,13 @@ def load_settings(root: str, cmdline: str, diagnostics: list[Diagnostic]) -> Set
     return settings
 
 
-def read_cmdline(root: str, environ: Mapping[str, str]) -> str:
+def read_cmdline(root: str | Origin, environ: Mapping[str, str]) -> str:
     """The kernel command line: ROOT/proc/cmdline or, without a root, $SYSTEMD_PROC_CMDLINE, in a container that of
     PID 1, else /proc/cmdline (proc_cmdline() of systemd). Empty when there is none."""
-    if root:
+    origin = origin_of(root)
+    if origin.root:
         try:
-            real = chase.chase(root, "/proc/cmdline")
-            return chase.read_text(root, real, "/proc/cmdline")
+            return textfile.read_text(origin.real("/proc/cmdline"), "/proc/cmdline")
         except (OSError, ManifestError):
             return ""
     if "SYSTEMD_PROC_CMDLINE" in environ:

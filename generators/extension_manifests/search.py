@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import errno
-import os
 
-from extension_manifests import DIRECTORIES, chase
+from extension_manifests import DIRECTORIES, textfile
 from extension_manifests.errors import Diagnostic, ManifestError
+from extension_manifests.origin import Origin, origin_of
 
 __all__ = ["DIRECTORIES", "Found", "find", "texts"]
 
@@ -15,7 +15,7 @@ __all__ = ["DIRECTORIES", "Found", "find", "texts"]
 class Found:
     """One name: the winning file, its drop-ins in order of application, whether it is masked, or why it cannot be read.
 
-    Paths are as seen inside the root."""
+    `path` is as seen inside the root, `real` on this machine."""
 
     __slots__ = ("dropins", "masked", "name", "path", "problem", "real")
 
@@ -28,7 +28,9 @@ class Found:
         self.dropins: list[Found] = []
 
 
-def find(root: str, suffix: str, directories: tuple[str, ...] = DIRECTORIES) -> tuple[list[Found], list[Diagnostic]]:
+def find(
+    root: str | Origin, suffix: str, directories: tuple[str, ...] = DIRECTORIES
+) -> tuple[list[Found], list[Diagnostic]]:
     """All names with `suffix` (".extension", ".action"; "extensions.conf" for the file of that very name) below
     `root`, sorted, and what is wrong with the directories. Names are not judged here; lock files of editors (".#") are
     left out.
@@ -36,7 +38,8 @@ def find(root: str, suffix: str, directories: tuple[str, ...] = DIRECTORIES) -> 
     Drop-ins are NAME+suffix+".d/*.conf" and, for a suffix that starts with a dot, suffix[1:]+".d/*.conf"; of one base
     name the one for NAME wins over the general one, then the earlier directory; they apply in order of base names."""
     diagnostics: list[Diagnostic] = []
-    listing = Folders(root, diagnostics)
+    origin = origin_of(root)
+    listing = Folders(origin, diagnostics)
     listings = [(directory, *listing.of(directory)) for directory in directories]
     found: dict[str, Found] = {}
     for directory, base, entries in listings:
@@ -44,7 +47,7 @@ def find(root: str, suffix: str, directories: tuple[str, ...] = DIRECTORIES) -> 
             if entry.endswith(suffix) and not entry.startswith(".#"):
                 name = entry[: -len(suffix)]
                 if (suffix[0] == "." or not name) and name not in found:
-                    found[name] = settle(root, Found(name, f"{directory}/{entry}"), base)
+                    found[name] = settle(origin, Found(name, f"{directory}/{entry}"), base)
     if not found and suffix[0] != ".":
         # Settings consist of drop-ins alone as well.
         found[""] = Found("", f"{directories[0]}/{suffix}")
@@ -61,10 +64,10 @@ def find(root: str, suffix: str, directories: tuple[str, ...] = DIRECTORIES) -> 
 class Folders:
     """Lists directories below a root once each; a missing one is empty, a broken one a diagnostic."""
 
-    __slots__ = ("diagnostics", "known", "root")
+    __slots__ = ("diagnostics", "known", "origin")
 
-    def __init__(self, root: str, diagnostics: list[Diagnostic]) -> None:
-        self.root = root
+    def __init__(self, origin: Origin, diagnostics: list[Diagnostic]) -> None:
+        self.origin = origin
         self.diagnostics = diagnostics
         self.known: dict[str, tuple[str, dict[str, None]]] = {}
 
@@ -76,8 +79,8 @@ class Folders:
 
     def _list(self, directory: str) -> tuple[str, dict[str, None]]:
         try:
-            real = chase.chase(self.root, directory)
-            return real, dict.fromkeys(sorted(os.listdir(self.root + real)))
+            real = self.origin.chase(directory)
+            return real, dict.fromkeys(self.origin.listing(real))
         except OSError as error:
             if error.errno != errno.ENOENT:
                 self.diagnostics.append(Diagnostic(directory, 0, f"cannot be listed: {error.strerror}"))
@@ -93,15 +96,15 @@ def dropins(listing: Folders, listings: list[tuple[str, str, dict[str, None]]], 
         base, files = listing.of(f"{directory}/{folder}")
         for file in files:
             if file.endswith(".conf") and file[0] != "." and file not in out:
-                out[file] = settle(listing.root, Found(file, f"{directory}/{folder}/{file}"), base)
+                out[file] = settle(listing.origin, Found(file, f"{directory}/{folder}/{file}"), base)
     return out
 
 
-def settle(root: str, item: Found, base: str) -> Found:
+def settle(origin: Origin, item: Found, base: str) -> Found:
     """Resolves the file of `item`, which is in the resolved directory `base`, and says whether it masks."""
     try:
-        item.real = chase.chase(root, item.path.rpartition("/")[2], base)
-        item.masked = chase.is_mask(root, item.real)
+        item.real = origin.place(origin.chase(item.path.rpartition("/")[2], base))
+        item.masked = textfile.is_mask(item.real)
     except OSError as error:
         missing = error.errno == errno.ENOENT
         reason = (
@@ -111,12 +114,12 @@ def settle(root: str, item: Found, base: str) -> Found:
     return item
 
 
-def texts(root: str, item: Found) -> list[tuple[str, str]]:
+def texts(item: Found) -> list[tuple[str, str]]:
     """(path, text) of the file and its drop-ins in the order they apply. Raises ManifestError for the first broken."""
     out = []
     for part in [item, *item.dropins]:
         if part.problem:
             raise part.problem
         if not part.masked:
-            out.append((part.path, chase.read_text(root, part.real, part.path)))
+            out.append((part.path, textfile.read_text(part.real, part.path)))
     return out

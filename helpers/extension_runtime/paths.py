@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 
+from extension_manifests import BASES
+
 from extension_runtime.kernel import chase
 
 
@@ -36,7 +38,7 @@ class Paths:
         self.extension = f"{run}/extension"
         self.run = f"{run}/extensionctl"
         self.attached = f"{self.run}/attached"
-        self.base = f"{self.run}/base"
+        self.base = f"{run}/{BASES}"
         self.layers = f"{self.run}/layers"
         self.staging = f"{self.run}/staging"
         self.merged = f"{self.run}/merged"

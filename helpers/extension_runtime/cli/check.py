@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import os
 
-from extension_manifests import chase, load, manifest, search, settings, unitfile
+from extension_manifests import load, manifest, search, settings, textfile, unitfile
 from extension_manifests.errors import Diagnostic, ManifestError, printable
 from extension_manifests.names import SUFFIX, name_problem
+from extension_manifests.origin import Origin
 
 from extension_runtime.cli import table
 from extension_runtime.cli.options import DONE, FAILED, Options
@@ -87,17 +88,18 @@ def _manifests(path: str) -> list[Manifest]:
 
 def system_problems(root: str) -> list[Diagnostic]:
     """All mistakes in manifests and settings below `root`; paths are as seen inside it."""
-    plan = load.load(root)
-    _, of_actions = actionfile.load(root)
+    origin = Origin(root)
+    plan = load.load(origin)
+    _, of_actions = actionfile.load(origin)
     found = [*plan.diagnostics, *of_actions]
     # Those end at the first mistake of a file; a person wants to know all.
     broken = {problem.path for problem in found if problem.severity == "error"}
     for suffix, build in BUILDERS.items():
-        items, _ = search.find(root, suffix)
+        items, _ = search.find(origin, suffix)
         for item in items:
             if not item.masked and not broken.isdisjoint([item.path, *(part.path for part in item.dropins)]):
                 try:
-                    texts = search.texts(root, item)
+                    texts = search.texts(item)
                 except ManifestError:
                     continue
                 found += mistakes_of(build, item.name, item.path, texts)
@@ -173,7 +175,7 @@ def file_problems(path: str, images: list[str]) -> list[Diagnostic]:
 
 def _text(path: str) -> str:
     real = os.path.realpath(path)
-    return "" if chase.is_mask("", real) else chase.read_text("", real, path)
+    return "" if textfile.is_mask(real) else textfile.read_text(real, path)
 
 
 def _one_file(build: Build, name: str, path: str) -> list[Diagnostic]:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-
 from extension_manifests import search
 from extension_manifests.classes import CLASSES
 from extension_manifests.errors import ExtensionError
@@ -14,7 +12,6 @@ from extension_runtime.cli import table
 from extension_runtime.cli.facts import ROOT_ONLY, Extension, Facts, gather
 from extension_runtime.cli.options import DONE, Options, note
 from extension_runtime.image import find, host, inspect
-from extension_runtime.kernel import chase
 from extension_runtime.merge import harm
 from extension_runtime.merge.outlook import Outlook
 from extension_runtime.overlay import hierarchy
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
     import argparse
 
     from extension_manifests.manifest import Manifest
+    from extension_manifests.origin import Origin
 
 Paragraphs = dict[str, list[str]]
 INDENT = 13
@@ -83,27 +81,24 @@ def collect(facts: Facts, extension: Extension) -> Paragraphs:
 
 def _manifest_files(facts: Facts, name: str) -> Paragraphs:
     """The file that counts, those it hides, and drop-ins."""
-    items, _ = search.find(facts.root, ".extension")
+    items, _ = search.find(facts.origin, ".extension")
     item = next((item for item in items if item.name == name), None)
     if item is None:
         return {"Manifest": ["none; it was removed after the merge"]}
     all_of_name = [f"{directory}/{name}.extension" for directory in search.DIRECTORIES]
     return {
         "Manifest": [f"{item.path} (masks the name)" if item.masked else item.path],
-        "Hides": [path for path in all_of_name if path != item.path and _exists(facts.root, path)],
+        "Hides": [path for path in all_of_name if path != item.path and _exists(facts.origin, path)],
         "Drop-ins": [dropin.path for dropin in item.dropins],
     }
 
 
-def _exists(root: str, path: str) -> bool:
-    """Whether there is something called `path` inside `root`."""
-    root_fd = chase.open_root(root or "/")
+def _exists(origin: Origin, path: str) -> bool:
+    """Whether there is something called `path`."""
     try:
-        return chase.entry(root_fd, path) is not None
+        return origin.entry(path) is not None
     except OSError:
         return False  # a loop of links on the way
-    finally:
-        os.close(root_fd)
 
 
 def _units(facts: Facts, name: str) -> Paragraphs:
@@ -133,7 +128,7 @@ def _image(facts: Facts, manifest: Manifest) -> Paragraphs:
     found: Paragraphs = {"Image": [wanted + searched]}
     record = facts.records.get(manifest.name)
     try:
-        with find.find(facts.root or "/", manifest.image, manifest.classes) as picked:
+        with find.find(facts.origin, manifest.image, manifest.classes) as picked:
             found["Picked"] = [f"{picked.path}{f', version {picked.version}' if picked.version else ''}"]
             verdict = inspect.probe(picked, manifest.classes, facts.host)
         seen = "matches this system" if picked.kind == "directory" else "compared with this system when it is attached"

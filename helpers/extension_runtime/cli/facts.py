@@ -11,6 +11,7 @@ from extension_manifests import load
 from extension_manifests.errors import ExtensionError, printable
 from extension_manifests.escape import mount_unit, service_unit
 from extension_manifests.names import SUFFIX, name_problem
+from extension_manifests.origin import Origin, origin_of
 
 from extension_runtime import boundary
 from extension_runtime.cli.options import may_read, note
@@ -92,11 +93,11 @@ class Facts:
     `records`, the attached images, are empty then.
     """
 
-    __slots__ = ("host", "plan", "readable", "records", "root", "state", "units")
+    __slots__ = ("host", "origin", "plan", "readable", "records", "root", "state", "units")
 
     def __init__(
         self,
-        root: str,
+        root: str | Origin,
         system: host.Host,
         plan: Plan,
         readable: bool,
@@ -104,7 +105,8 @@ class Facts:
         records: dict[str, Record],
         units: dict[str, dict[str, str]],
     ) -> None:
-        self.root = root
+        self.origin = origin_of(root)
+        self.root = self.origin.root
         self.host = system
         self.plan = plan
         self.readable = readable
@@ -205,7 +207,7 @@ class Facts:
     def _look(self, found: Extension, manifest: Manifest) -> Extension:
         """Nothing happened to the extension yet: is there an image at all?"""
         try:
-            with find.find(self.root or "/", manifest.image, manifest.classes) as picked:
+            with find.find(self.origin, manifest.image, manifest.classes) as picked:
                 found.image = picked.path
                 found.version = picked.version
                 verdict = inspect.probe(picked, manifest.classes, self.host)
@@ -231,7 +233,8 @@ def _failed(unit: str, properties: dict[str, str]) -> list[str]:
 
 def gather(root: str) -> Facts:
     """All facts about `root`.  Raises ExtensionError when they cannot be read, below a root also for lack of rights."""
-    plan = load.load(root)
+    origin = Origin(root)
+    plan = load.load(origin)
     paths = Paths(root)
     readable = may_read(paths.run)
     if not readable and root:
@@ -249,4 +252,4 @@ def gather(root: str) -> Facts:
     if not root:
         names = [m.name for m in plan.extensions]
         units = queries.show([mount_unit(n) for n in names] + [service_unit(n) for n in names])
-    return Facts(root, host.read(root or "/"), plan, readable, state, known, units)
+    return Facts(origin, host.read(origin), plan, readable, state, known, units)

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 from extension_manifests import classes
 from extension_manifests.errors import Diagnostic, ExtensionError, printable, warning
+from extension_manifests.origin import Origin
 
 from extension_runtime.image import find, inspect
 from extension_runtime.layers import harm
@@ -61,7 +62,7 @@ def problems(paths: Sequence[str], system: Host, root: str, manifests: Sequence[
 
 
 def _look(path: str, system: Host, opened: ExitStack, found: list[Diagnostic]) -> _Image | None:
-    picked = opened.enter_context(find.find("/", os.path.realpath(path), classes.NAMES))
+    picked = opened.enter_context(find.find(Origin(as_seen=True), os.path.realpath(path), classes.NAMES))
     format_, tree = inspect.top_of(picked)
     if tree < 0:
         found.append(warning(path, f"only root can look into a {format_} image; use sudo"))

@@ -14,6 +14,7 @@ import stat
 from extension_manifests.classes import DEFAULT, harmless
 from extension_manifests.errors import ImageError, printable
 from extension_manifests.names import name_problem
+from extension_manifests.origin import Origin
 
 from extension_runtime import boundary
 from extension_runtime.image import content, find, forced, host, identity, record
@@ -156,13 +157,15 @@ def _skips(error: ImageError, request: Request) -> bool:
 
 def _prepare(request: Request, became: Record) -> int:
     """Return a detached mount of the image, checked; fills in `became` as far as it gets.  Raises ImageError."""
-    with find.find(request.root or "/", request.image, request.classes) as picked:
+    origin = Origin(request.root)
+    with find.find(origin, request.image, request.classes) as picked:
         shown = printable(picked.path)
         became.image, became.version = shown, printable(picked.version)
         attributes = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NODEV
         attributes |= syscalls.MOUNT_ATTR_NOSUID if request.nosuid else 0
         attributes |= syscalls.MOUNT_ATTR_NOEXEC if request.noexec else 0
         became.identity = identity.identity(picked.fd)
+        picked.refuse_split()
         try:
             if picked.kind == "directory":
                 became.format = "directory"
@@ -177,7 +180,7 @@ def _prepare(request: Request, became: Record) -> int:
                 request.classes,
                 picked.name,
                 shown,
-                host.read(request.root or "/"),
+                host.read(origin),
                 any_host=request.name in forced.names(Paths(request.root)),
             )
             became.hierarchies = list(verdict.hierarchies)

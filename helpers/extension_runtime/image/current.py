@@ -11,24 +11,25 @@ from extension_runtime.image import content, find, identity
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from extension_manifests.manifest import Manifest
+    from extension_manifests.origin import Origin
 
     from extension_runtime.image.record import Record
 
 
-def current_identity(root: str, manifest: Manifest) -> str:
+def current_identity(root: str | Origin, manifest: Manifest) -> str:
     """The identity of the image that would be attached now, or "" when there is none."""
     try:
-        with find.find(root or "/", manifest.image, manifest.classes) as picked:
+        with find.find(root, manifest.image, manifest.classes) as picked:
             return identity.identity(picked.fd)
     except Exception as error:
         boundary.reason(error, manifest.image)  # said when it is attached
         return ""
 
 
-def current_hierarchies(root: str, manifest: Manifest) -> list[str]:
+def current_hierarchies(root: str | Origin, manifest: Manifest) -> list[str]:
     """Which hierarchies the image that would be attached has; for a raw one, all that it may have."""
     try:
-        with find.find(root or "/", manifest.image, manifest.classes) as picked:
+        with find.find(root, manifest.image, manifest.classes) as picked:
             if picked.kind == "directory":
                 return content.hierarchies(picked.fd, manifest.classes, picked.path)
     except Exception as error:
@@ -37,7 +38,7 @@ def current_hierarchies(root: str, manifest: Manifest) -> list[str]:
     return [name for class_ in classes.of(manifest.classes) for name in class_.hierarchies]
 
 
-def is_current(root: str, manifest: Manifest, known: Record | None, insisted: bool = False) -> bool:
+def is_current(root: str | Origin, manifest: Manifest, known: Record | None, insisted: bool = False) -> bool:
     """Whether what is attached is what would be attached now; `insisted`: also if it were made for another host."""
     return (
         known is not None

@@ -10,11 +10,13 @@ from extension_manifests import errors
 from extension_manifests.classes import CLASSES
 
 from extension_runtime.image import osrelease
-from extension_runtime.kernel import chase
+from extension_runtime.inputs import Inputs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from extension_manifests.origin import Origin
 
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 
@@ -75,22 +77,22 @@ def architecture(machine: str | None = None) -> str:
     return _ARCHITECTURES.get(machine, machine)
 
 
-def read(root: str) -> Host:
-    """The host that lives in the directory `root`.  Raises ImageError for an os-release that cannot be read."""
-    root_fd = chase.open_root(root)
-    try:
+def read(root: str | Origin) -> Host:
+    """The host that lives in the directory `root`, without what is merged there.
+
+    Raises ImageError for an os-release that cannot be read.
+    """
+    with Inputs(root) as inputs:
         fields: dict[str, str] = {}
         for path in _OS_RELEASE:
             try:
-                fields = osrelease.parse(chase.read_text(root_fd, path, "/" + path, osrelease.SIZE_MAX), "/" + path)
+                fields = osrelease.parse(inputs.read_text(path, "/" + path, osrelease.SIZE_MAX), "/" + path)
                 break
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ENOTDIR):
                     raise errors.ImageError(f"/{path}: {os.strerror(error.errno or 0)}") from None
         # As systemd tells an initrd (in_initrd()), but of this root and not of the running system.
-        initrd = chase.entry(root_fd, "etc/initrd-release") is not None
-    finally:
-        os.close(root_fd)
+        initrd = inputs.entry("etc/initrd-release") is not None
     return of(fields, "initrd" if initrd else "system")
 
 

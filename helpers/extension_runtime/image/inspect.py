@@ -79,6 +79,7 @@ def top_of(picked: Picked) -> tuple[str, int]:
 
 def judge(tree: int, format_: str, picked: Picked, names: Collection[str], system: host.Host) -> Probe:
     """What is seen of the image `picked`, of which `tree` is a descriptor of its top directory."""
+    picked.refuse_split()
     verdict = content.judge(tree, names, picked.name, picked.path, system)
     if verdict.problem is not None and not verdict.mismatch:
         raise verdict.problem

@@ -138,7 +138,11 @@ def read_text(dir_fd: int, path: str, shown: str, limit: int) -> str:
 
     Raises ImageError for anything else than such a file of UTF-8 without NUL, OSError where it cannot be reached.
     """
-    fd = locate(dir_fd, path)
+    return text_of(locate(dir_fd, path), shown, limit)
+
+
+def text_of(fd: int, shown: str, limit: int) -> str:
+    """As `read_text`, of what the O_PATH descriptor `fd` stands for, which is closed."""
     try:
         # Before it is opened: opening a device can have effects of its own, opening a FIFO waits.
         info = os.fstat(fd)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 
+from extension_manifests.origin import unescape
+
 FLAGS = ("ro", "nosuid", "nodev", "noexec")
 
 
@@ -37,14 +39,6 @@ class Mount:
     def shared(self) -> bool:
         """Whether mounts below it propagate to others."""
         return any(field.startswith("shared:") for field in self.propagation)
-
-
-def unescape(text: str) -> str:
-    """Undo the kernel's octal escapes (space, tab, newline, backslash)."""
-    if "\\" not in text:
-        return text
-    head, *tail = text.split("\\")
-    return head + "".join(chr(int(piece[:3], 8)) + piece[3:] for piece in tail)
 
 
 class Table:

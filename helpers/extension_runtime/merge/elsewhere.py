@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from extension_manifests.errors import ExtensionError
+from extension_manifests.origin import Origin
 
 from extension_runtime.image import attach as images
 from extension_runtime.image import forced, records
@@ -46,10 +47,10 @@ class Elsewhere:
 
     def attach_steps(self, manifests: Sequence[Manifest], always: bool) -> Iterator[Step]:
         """What has to be done so that the images which are attached are those that are there now."""
-        known, insisted = records.attached(self._paths), forced.names(self._paths)
+        known, insisted, origin = records.attached(self._paths), forced.names(self._paths), Origin(self._paths.root)
         for manifest in manifests:
             name = manifest.name
-            if always or not is_current(self._paths.root, manifest, known.get(name), name in insisted):
+            if always or not is_current(origin, manifest, known.get(name), name in insisted):
                 yield AttachHere(self._paths, manifest, self._failed)
 
     def needs_base(self, wanted: Wanted) -> bool:

@@ -9,7 +9,8 @@ import stat
 from extension_manifests.errors import printable
 from extension_manifests.globs import Glob
 
-from extension_runtime.kernel import chase, mountinfo
+from extension_runtime.inputs import Inputs
+from extension_runtime.kernel import mountinfo
 from extension_runtime.layers import harm, vital
 from extension_runtime.layers.harm import Ground, Impact, Part
 from extension_runtime.layers.outline import Outline
@@ -174,17 +175,18 @@ def mounted_below(target: str) -> dict[str, bool]:
 
 
 def folders_of(root: str) -> Callable[[str], bool]:
-    """Tells of a path of `root` whether it ends, links followed, at a folder."""
+    """Tells of a path of `root` whether it ends, links followed through the bases, at a folder."""
 
     def leads(path: str) -> bool:
-        root_fd = chase.open_root(root or "/")
         try:
-            os.close(chase.locate(root_fd, path, folder=True))
+            with Inputs(root) as inputs:
+                fd = inputs.locate(path)
         except OSError:
             return False
+        try:
+            return stat.S_ISDIR(os.fstat(fd).st_mode)
         finally:
-            os.close(root_fd)
-        return True
+            os.close(fd)
 
     return leads
 

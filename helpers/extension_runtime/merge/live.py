@@ -7,6 +7,7 @@ See side.py.  All that this needs is imported with it: from the first swap on no
 from __future__ import annotations
 
 from extension_manifests.errors import ExtensionError
+from extension_manifests.origin import Origin
 
 from extension_runtime import boundary
 from extension_runtime.image import attach as images
@@ -70,8 +71,8 @@ class Live:
 
     def attach_steps(self, manifests: Sequence[Manifest], always: bool) -> Iterator[Step]:
         """What has to be done so that the images which are attached are those that are there now."""
-        known, insisted = records.attached(self._paths), forced.names(self._paths)
-        fresh = {m.name: not always and is_current("", m, known.get(m.name), m.name in insisted) for m in manifests}
+        known, insisted, origin = records.attached(self._paths), forced.names(self._paths), Origin()
+        fresh = {m.name: not always and is_current(origin, m, known.get(m.name), m.name in insisted) for m in manifests}
         units = MountUnits(self._systemd, list(fresh))
         renew = [m for m in manifests if units.active(m.name) and not fresh[m.name]]
         start = [name for name in fresh if not units.active(name) and units.loaded(name) and units.wanted(name)]

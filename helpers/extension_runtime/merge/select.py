@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from extension_manifests import version as versions
+from extension_manifests.origin import Origin
 
 from extension_runtime import boundary
 from extension_runtime.image.current import current_hierarchies, current_identity, is_current
@@ -48,10 +49,11 @@ def renew(found: Sequence[Choice]) -> None:
 
 def foresee(paths: Paths, candidates: Sequence[Candidate], always: bool) -> None:
     """Take every image that is to be attached first for good, as a dry run does."""
+    origin = Origin(paths.root)
     for candidate in candidates:
         manifest = candidate.manifest
-        identity = current_identity(paths.root, manifest)
-        if identity and (always or not is_current(paths.root, manifest, candidate.record)):
+        identity = current_identity(origin, manifest)
+        if identity and (always or not is_current(origin, manifest, candidate.record)):
             candidate.held_back = ""
             candidate.record = Record(
                 manifest.name,
@@ -59,7 +61,7 @@ def foresee(paths: Paths, candidates: Sequence[Candidate], always: bool) -> None
                 image=manifest.image,
                 identity=identity,
                 classes=list(manifest.classes),
-                hierarchies=current_hierarchies(paths.root, manifest),
+                hierarchies=current_hierarchies(origin, manifest),
             )
 
 

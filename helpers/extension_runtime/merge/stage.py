@@ -57,6 +57,7 @@ class Stage(Step):
         os.rmdir(self.hierarchy.staging)
         if self._work:
             upper.remove_tree(self._work)
+            base.forget_upper(self.hierarchy.base, self._generation)
         for path in reversed(self._made):
             if os.path.isdir(path):
                 os.rmdir(path)
@@ -82,4 +83,5 @@ class Stage(Step):
             above = upper.ephemeral(self._paths, self.hierarchy.name, self.hierarchy.base, self._made)
         if above:
             work = self._work = upper.work(above, self.hierarchy.name, self._generation)
+            base.note_upper(self.hierarchy.base, self._generation, above.removeprefix(self._paths.root))
         return build(self._paths, self.hierarchy, lowers, self._generation, above, work, self._wanted.mends, imported)

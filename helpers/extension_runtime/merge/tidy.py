@@ -7,7 +7,7 @@ import os
 
 from extension_runtime.files import remove_empty
 from extension_runtime.merge.recover import remove_layers
-from extension_runtime.overlay import upper
+from extension_runtime.overlay import base, upper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +22,10 @@ def remove_unused(outlook: Outlook, state: State) -> None:
 
 
 def remove_old_work(outlook: Outlook, state: State) -> None:
-    """Remove the work folders of overlays that are gone."""
+    """Remove the work folders of overlays that are gone, and forget their uppers."""
     for name, item in state.now.hierarchies.items():
+        if name in outlook.hierarchies:
+            base.forget_uppers(outlook.hierarchies[name].base, item.generation if item.writable else 0)
         configured = outlook.plan.settings.hierarchy(name).upper
         for mode, path in (("ephemeral", ""), ("persistent", configured)):
             current = item.generation if item.writable and item.mode == mode else 0

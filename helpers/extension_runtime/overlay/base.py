@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 
+from extension_manifests.origin import upper_link
+
 from extension_runtime.kernel import mountinfo, syscalls
 
 
@@ -34,11 +36,43 @@ def copy_base(place: str) -> int:
 
 
 def forget_base(place: str) -> None:
-    """Forget how the base at `place`, which is not bound any more, was mounted."""
+    """Forget how the base at `place`, which is not bound any more, was mounted, and its uppers."""
+    forget_uppers(place)
     try:
         os.unlink(_writable(place))
     except FileNotFoundError:
         return
+
+
+def note_upper(place: str, generation: int, upper: str) -> None:
+    """Write down that what `generation` puts over the base at `place` writes to `upper`, a path inside the root.
+
+    So what people write there is told from layers by whoever looks for inputs (extension_manifests.origin).
+    """
+    forget_upper(place, generation)  # of a merge of that number that was killed
+    os.symlink(upper, upper_link(place, generation))
+
+
+def forget_upper(place: str, generation: int) -> None:
+    """Forget the upper of one generation."""
+    try:
+        os.unlink(upper_link(place, generation))
+    except FileNotFoundError:
+        return
+
+
+def forget_uppers(place: str, current: int = 0) -> None:
+    """Forget the uppers of the base at `place`, but for that of the generation `current`."""
+    parent, kept = os.path.dirname(place), upper_link(place, current)
+    prefix = upper_link(place, 0).removesuffix("0")
+    try:
+        names = os.listdir(parent)
+    except FileNotFoundError:
+        return
+    for name in names:
+        path = f"{parent}/{name}"
+        if path.startswith(prefix) and path != kept:
+            os.unlink(path)
 
 
 def _writable(place: str) -> str:

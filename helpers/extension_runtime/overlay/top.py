@@ -7,6 +7,7 @@ it propagates), and one *top*: an overlay of ours, or after an unmerge a bind of
 
 from __future__ import annotations
 
+from extension_manifests import origin
 from extension_manifests.errors import ExtensionError
 
 from extension_runtime.kernel import mountinfo, syscalls
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-SOURCE = "extensions"  # what the source of our overlays starts with, so that they are known in every mount table
 _FLAG_BITS = {
     "ro": syscalls.MOUNT_ATTR_RDONLY,
     "nosuid": MOUNT_ATTR_NOSUID,
@@ -35,15 +35,12 @@ class OverlayError(ExtensionError):
 
 def source(hierarchy: str, generation: int) -> str:
     """What mountinfo shows as the source of the overlay that `generation` put over `hierarchy`."""
-    return f"{SOURCE}:{hierarchy}:{generation}"
+    return f"{origin.SOURCE}:{hierarchy}:{generation}"
 
 
 def generation_of(mount: mountinfo.Mount) -> int | None:
     """The generation that made this overlay, or None when it is not ours."""
-    prefix, _, number = mount.source.rpartition(":")
-    if mount.fstype != "overlay" or not prefix.startswith(f"{SOURCE}:") or not number.isdecimal():
-        return None
-    return int(number)
+    return origin.generation(mount.fstype, mount.source)
 
 
 def flag_bits(flags: Sequence[str]) -> int:

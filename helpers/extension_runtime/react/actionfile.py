@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from extension_manifests.origin import Origin
+
 SUFFIX = ".action"
 DIGITS_MAX = 9
 VERBS = ("merge", "refresh", "unmerge")
@@ -73,7 +75,7 @@ class Action:
         return f"Action({self.name})"
 
 
-def load(root: str) -> tuple[list[Action], list[Diagnostic]]:
+def load(root: str | Origin) -> tuple[list[Action], list[Diagnostic]]:
     """The actions of `root`, in the order they run, and what is wrong with others; a wrong one hurts no other."""
     found, diagnostics = search.find(root, SUFFIX)
     actions = []
@@ -81,7 +83,7 @@ def load(root: str) -> tuple[list[Action], list[Diagnostic]]:
         if item.masked:
             continue
         try:
-            entries = [entry for path, text in search.texts(root, item) for entry in parse(text, path)]
+            entries = [entry for path, text in search.texts(item) for entry in parse(text, path)]
             actions.append(build(item.name, item.path, entries, diagnostics))
         except ManifestError as error:
             diagnostics.append(error.diagnostic)

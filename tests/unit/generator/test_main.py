@@ -252,6 +252,15 @@ def test_when_in_doubt_there_is_something(tmp_path: Path) -> None:
     assert main.anything(str(tmp_path))
 
 
+@pytest.mark.parametrize("what", ["merged", "a link"])
+def test_what_is_merged_may_hide_all_there_is(tmp_path: Path, what: str) -> None:
+    if what == "merged":
+        (tmp_path / "run/extensionctl/base").mkdir(parents=True)
+    else:
+        (tmp_path / "run").symlink_to("/inside/the/root")
+    assert main.anything(str(tmp_path))
+
+
 def test_a_reader_that_has_gone_is_no_error() -> None:
     code = "import sys; from extension_generator.main import show; sys.exit(show('x' * (1 << 20)))"
     reader, writer = os.pipe()

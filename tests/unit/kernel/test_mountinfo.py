@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from extension_runtime.kernel import mountinfo
-from extension_runtime.kernel.mountinfo import Mount, Table, unescape
+from extension_runtime.kernel.mountinfo import Mount, Table
 
 TEXT = """\
 20 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -28,12 +28,6 @@ def test_fields() -> None:
     assert not mount.shared
     assert (mount.fstype, mount.source, mount.super_options) == ("btrfs", "/dev/disk/by id", "rw,subvol=/sub")
     assert Mount(TEXT.splitlines()[4]).source == ""
-
-
-def test_escapes() -> None:
-    assert unescape("a\\040b\\011c\\012d\\134e") == "a b\tc\nd\\e"
-    assert unescape("\\134040") == "\\040"
-    assert unescape("plain") == "plain"
 
 
 def test_a_stack_is_told_lowest_first() -> None:

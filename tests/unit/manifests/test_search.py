@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from extension_manifests import chase, search
+from extension_manifests import search, textfile
 from extension_manifests.errors import ManifestError
 from pytest_mock import MockerFixture
 from requirements import require_root
@@ -102,7 +102,7 @@ def test_links_stay_below_the_root(tmp_path: Path) -> None:
     (root / "srv/manifests/up.extension").symlink_to("../../../../../../srv/manifests/a.extension")
     found = find(root)
     for name in ("a", "up"):
-        ((path, text),) = search.texts(str(root), found[name])
+        ((path, text),) = search.texts(found[name])
         assert path == f"/{ETC}/{name}.extension"
         assert "inside" in text
 
@@ -154,7 +154,7 @@ def make_loop(path: Path) -> None:
         (make_loop, "cannot be read: Too many levels of symbolic links"),
         (lambda path: path.write_bytes(b"[Extension]\nImage=a\0\n"), "2: holds a NUL byte; write plain text"),
         (lambda path: path.write_bytes(b"[A]\n\n\xff=1\n"), "3: is not UTF-8; save the file in that encoding"),
-        (lambda path: path.write_bytes(b"#" * (chase.SIZE_MAX + 1)),
+        (lambda path: path.write_bytes(b"#" * (textfile.SIZE_MAX + 1)),
          "is larger than 1 MiB; that is no text for this program"),
     ],
 )  # fmt: skip
@@ -163,7 +163,7 @@ def test_what_is_no_text_is_told_once(tmp_path: Path, make: object, message: str
     (tmp_path / ETC).mkdir(parents=True)
     make(tmp_path / ETC / "a.extension")
     with pytest.raises(ManifestError) as caught:
-        search.texts(str(tmp_path), find(tmp_path)["a"])
+        search.texts(find(tmp_path)["a"])
     between = ":" if message[0].isdigit() else ": "
     assert str(caught.value) == f"/{ETC}/a.extension{between}{message}"
 
@@ -176,12 +176,12 @@ def test_devices_are_not_opened(tmp_path: Path) -> None:
     found = find(tmp_path)
     assert found["null"].masked
     with pytest.raises(ManifestError, match="is a device"):
-        search.texts(str(tmp_path), found["tape"])
+        search.texts(found["tape"])
 
 
 def test_unreadable(tmp_path: Path, mocker: MockerFixture) -> None:
     put(tmp_path, f"{ETC}/a.extension")
     # Root may read everything, so a mode would not do.
-    mocker.patch("extension_manifests.chase.os.open", side_effect=PermissionError(13, "Permission denied"))
+    mocker.patch("extension_manifests.textfile.os.open", side_effect=PermissionError(13, "Permission denied"))
     with pytest.raises(ManifestError, match="cannot be read: Permission denied"):
-        search.texts(str(tmp_path), find(tmp_path)["a"])
+        search.texts(find(tmp_path)["a"])

@@ -10,6 +10,7 @@ from extension_manifests import load
 from extension_runtime.merge import tidy
 from extension_runtime.merge.outlook import Outlook
 from extension_runtime.merge.state import Merged, Spec, Stacked, Standing, State
+from extension_runtime.overlay.hierarchy import Hierarchy
 from extension_runtime.paths import Paths
 
 
@@ -85,3 +86,16 @@ def test_only_the_work_folder_of_what_is_merged_stays(
         left = {int(path.name.rpartition("-")[2]) for path in place.parent.glob(".*-work-*")}
         assert left == kept[name], name
         assert (place / "precious").read_text() == "1"
+
+
+@pytest.mark.parametrize(("writable", "left"), [(True, ["etc.upper.7", "usr.upper.7"]), (False, ["usr.upper.7"])])
+def test_only_the_upper_of_what_is_merged_is_noted(root: Root, writable: bool, left: list[str]) -> None:
+    bases = root.folder("run/extensionctl/base")
+    for name in ("etc.upper.6", "etc.upper.7", "usr.upper.7"):
+        (bases / name).symlink_to("/var/up")
+    outlook = root.outlook()
+    outlook.hierarchies["etc"] = Hierarchy("etc", f"{root.path}/etc", root.paths)
+    spec = Spec("ephemeral", [], "", False, writable)
+    etc = Stacked("/etc", "ephemeral", writable, writable, "", [], 7, spec)
+    tidy.remove_old_work(outlook, State(Merged(7, 0, {"etc": etc}, {})))
+    assert sorted(path.name for path in bases.iterdir()) == left
