@@ -109,8 +109,11 @@ def _hides(image: _Image, manifests: Sequence[Manifest]) -> Callable[[str], bool
 
 def _told(image: _Image, impact: Impact) -> list[Diagnostic]:
     """What an image does, as diagnostics."""
-    found = [Diagnostic(image.path, 0, text) for text in (*impact.stops, *impact.harms)]
-    for owner, files in sorted(impact.overrides.items()):
+    harms = (*impact.stops, *impact.harms)
+    found = [Diagnostic(image.path, 0, text) for text in harms]
+    said = {text.partition(": ")[0] for text in harms}
+    for owner, replaced in sorted(impact.overrides.items()):
+        files = [file for file in replaced if owner or file not in said]
         whose = f"that of {owner}" if owner else "that of the system"
         found += [warning(image.path, f"{file}: replaces {whose}") for file in files[:NAMED_MAX]]
         if len(files) > NAMED_MAX:
