@@ -75,6 +75,7 @@ NAMED = {
 
 RECURSIVE = {
     "extension_runtime.cli.check.file_problems": "a folder of the command line, and what is in it, and no deeper",
+    "extension_runtime.layers.outline.traits": "the method calls the function of its name",
     "extension_runtime.merge.state._plain": "records of our own, which are as deep as they are written here",
     "extension_runtime.react.unitfiles.says": "the method calls the function of its name",
 }

@@ -43,7 +43,7 @@ class Outline:
 
     def traits(self, folder: str) -> Traits:
         """Mode, owner and attributes of `folder`."""
-        return traits_of(self._place(folder))
+        return traits(self._place(folder))
 
     def target(self, link: str) -> str:
         """Where `link` leads, as it is written."""
@@ -59,7 +59,7 @@ class Outline:
         return f"{self.path}/{path}" if path else self.path
 
 
-def traits_of(path: str) -> Traits:
+def traits(path: str) -> Traits:
     """Mode, owner and attributes of the folder `path` of this machine.  Raises OSError."""
     info = os.lstat(path)
     labels, bent = {}, ""

@@ -12,7 +12,7 @@ import os
 import stat
 
 from extension_runtime.kernel import syscalls
-from extension_runtime.layers.outline import traits_of
+from extension_runtime.layers.outline import traits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _merged(parents: Sequence[str], name: str) -> list[str]:
             if not stat.S_ISDIR(os.lstat(path).st_mode):
                 break
             found.append(path)
-            if traits_of(path).bent:
+            if traits(path).bent:
                 break
         except FileNotFoundError:
             continue
@@ -85,7 +85,7 @@ def _with_parents(folders: Iterable[str]) -> list[str]:
 
 def _take_after(path: str, model: str) -> None:
     """Give the folder `path` owner, attributes and mode of the folder `model`."""
-    wanted = traits_of(model)
+    wanted = traits(model)
     os.chown(path, wanted.uid, wanted.gid)
     for name, value in wanted.labels.items():
         try:
