@@ -379,7 +379,7 @@ INCIDENTS: tuple[Incident, ...] = (
         mount="etc/resolv.conf",
     ),
     # Allowed, but told
-    _sysext("override", TOLD, "usr/bin/mount", program("usr/bin/mount")),
+    _sysext("override", TOLD, "usr/share/base/data", file("usr/share/base/data")),
     _confext("override-etc", TOLD, "etc/host.conf", file("etc/host.conf")),
     _sysext("outside-etc", TOLD, "etc", file("etc/incident/conf")),
     _sysext(
