@@ -1,5 +1,5 @@
 #  SPDX-License-Identifier: MIT
-"""The incidents are what they say: a plain overlay, without a merge of ours, does to the base what they describe."""
+"""The incidents are what they say: a plain overlay does to the base what they describe, and a merge does not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from extension_runtime.kernel import syscalls
-from incidents import INCIDENTS, PYTHONS, Incident, furnish
+from incidents import INCIDENTS, PYTHONS, Incident, furnish, squashfs
 from requirements import require_filesystem, require_tool
 from roots import Root
 
@@ -31,8 +31,12 @@ def look(place: Path) -> tuple[object, ...]:
         inside = frozenset(os.listdir(place))
     elif stat.S_ISREG(found.st_mode):
         inside = place.read_bytes()
-    labels = [name for name in os.listxattr(place, follow_symlinks=False) if not name.startswith("trusted.overlay")]
-    return (found.st_mode, found.st_uid, found.st_gid, inside, *labels)
+    try:
+        labels = os.listxattr(place, follow_symlinks=False)
+    except OSError:
+        labels = []  # a squashfs that has none
+    own = [name for name in labels if not name.startswith("trusted.overlay")]
+    return (found.st_mode, found.st_uid, found.st_gid, inside, *own)
 
 
 def overlay(root: Root, incident: Incident) -> Path:
@@ -108,3 +112,164 @@ def test_furnish_joins_sbin(namespace: Path) -> None:
     furnish(root.path)
     assert os.readlink(root / "usr/sbin") == "bin"
     assert root.read("usr/bin/nologin") == "no" and root.read("usr/sbin/base") == "base"
+
+
+# What a merge makes of them
+
+
+def whole(root: Root) -> dict[str, tuple[object, ...]]:
+    """All of the hierarchies, without what is mounted there."""
+    found = {}
+    for hierarchy in ("usr", "opt", "etc"):
+        for folder, folders, files in os.walk(root / hierarchy):
+            for name in (".", *folders, *files):
+                path = Path(folder, name)
+                found[os.path.relpath(path, root.path)] = look(path)
+    return found
+
+
+def innocents(root: Root) -> None:
+    for name in ("before-all", "zz-after-all"):
+        root.extension(name)
+        root.extension(f"{name}-conf", class_="confext")
+
+
+def others_are_merged(root: Root) -> bool:
+    return all(
+        root.entry(f"{name}{more}")["state"] == "merged" and root.read(f"{top}/share/{name}{more}") == "1"
+        for name in ("before-all", "zz-after-all")
+        for more, top in (("", "usr"), ("-conf", "etc"))
+    )
+
+
+def prepared(place: Path, incident: Incident, packed: bool) -> Root:
+    """A machine with an incident among innocent extensions."""
+    root = Root(place)
+    furnish(root.path)
+    innocents(root)
+    if incident.mount:
+        tree = syscalls.open_tree(str(root / incident.mount))
+        syscalls.move_mount(tree, str(root / incident.mount))
+        os.close(tree)
+    image = incident.image(root / "var/lib/made")
+    if packed and not incident.raw:
+        image = squashfs(image)
+    root.install(image, incident.class_, image.suffix)
+    root.manifest(incident.name, incident.class_)
+    return root
+
+
+def kept_attributes(root: Root, before: dict[str, tuple[object, ...]]) -> bool:
+    """Whether all folders that were there are as they were."""
+    folders = {path: found for path, found in before.items() if stat.S_ISDIR(mode(found))}
+    return all(attributes(look(root / path)) == attributes(found) for path, found in folders.items())
+
+
+def missing(root: Root, before: dict[str, tuple[object, ...]]) -> set[str]:
+    """What is not there any more, or is another kind of thing."""
+    return {p for p, found in before.items() if stat.S_IFMT(mode(look(root / p))) != stat.S_IFMT(mode(found))}
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["directory", "squashfs"])
+@pytest.mark.parametrize("incident", INCIDENTS, ids=str)
+def test_incident_is_stopped_before_the_swap(namespace: Path, incident: Incident, packed: bool) -> None:
+    if packed or incident.raw:
+        require_tool("mksquashfs")
+        require_filesystem("squashfs")
+    if incident.raw and not packed:
+        return  # one is tried, packed
+    root = prepared(namespace / "machine", incident, packed)
+    before, mounts = whole(root), root.snapshot()["mounts"]
+    result = root.merge()
+    entry = root.entry(incident.name)
+    out = incident.outcome == "left-out"
+    assert result.exit_code == (3 if out else 0)
+    assert others_are_merged(root)
+    assert root.has(incident.innocent) is not out
+    assert not missing(root, before)
+    if out:
+        assert (entry["state"], entry["layer"]) == ("failed", "")
+        assert f"/{incident.path}" in entry["reason"]
+        assert "\n" not in entry["reason"] and len(entry["reason"]) < 1000
+    else:
+        assert (entry["state"], entry["reason"]) == ("merged", "")
+    if incident.outcome == "base-wins":
+        assert kept_attributes(root, before)
+    if incident.outcome == "told":
+        inside = incident.path.split("/", 1)[0] in HIERARCHIES[incident.class_]
+        assert entry["overrides"] == ({"": 1} if inside else {})
+    if incident.name == "empty-opt":
+        root.put("opt/written", "as ever")
+        (root / "opt/written").unlink()
+    root.check()
+    # Again, with nothing changed.
+    generation = root.state["generation"]
+    again = root.refresh()
+    assert (again.exit_code, root.state["generation"]) == (result.exit_code, generation)
+    assert root.entry(incident.name)["state"] == entry["state"]
+    if out:
+        _allow(root, incident, before)
+    root.run("unmerge")
+    assert whole(root) == before
+    assert root.snapshot()["mounts"] == mounts
+
+
+def _allow(root: Root, incident: Incident, before: dict[str, tuple[object, ...]]) -> None:
+    """Say in the manifest that it is meant."""
+    path = f"/{incident.path}*" if incident.path.endswith(".") else f"/{incident.path}"
+    for wrong in (f"{path}/below", "/usr/other", f"{path}-more"):
+        root.manifest(incident.name, incident.class_, f"Hides={wrong}\n")
+        assert root.refresh().exit_code == 3
+        assert root.entry(incident.name)["state"] == "failed"
+    root.manifest(incident.name, incident.class_, f"Hides={path}\n")
+    result = root.refresh()
+    entry = root.entry(incident.name)
+    assert others_are_merged(root)
+    if incident.mount or incident.name == "os-release":  # nothing allows those
+        assert (result.exit_code, entry["state"]) == (3, "failed")
+        assert look(root / incident.path) == before[incident.path]
+        return
+    assert (result.exit_code, entry["state"], entry["reason"]) == (0, "merged", "")
+    assert root.has(incident.innocent)
+    changed = {p for p, found in before.items() if look(root / p) != found and not stat.S_ISDIR(mode(found))}
+    emptied = {p for p in before if not os.path.lexists(root / p)}
+    assert changed | emptied | missing(root, before)
+    assert all(f"/{p}".startswith(path.rstrip("*")) for p in changed | emptied)
+    assert kept_attributes_outside(root, before, incident.path)
+    root.check()
+    root.manifest(incident.name, incident.class_)
+    assert root.refresh().exit_code == 3
+    assert root.entry(incident.name)["state"] == "failed"
+    assert not missing(root, before)
+
+
+def kept_attributes_outside(root: Root, before: dict[str, tuple[object, ...]], path: str) -> bool:
+    outside = {p: found for p, found in before.items() if not f"{p}/".startswith(f"{path}/")}
+    return kept_attributes(root, outside)
+
+
+def test_all_incidents_at_once(namespace: Path) -> None:
+    """None excuses another: each of them is judged as if it were alone."""
+    root = Root(namespace / "machine")
+    furnish(root.path)
+    innocents(root)
+    before = whole(root)
+    for incident in INCIDENTS:
+        if not incident.mount:
+            image = incident.image(root / "var/lib/made")
+            root.install(image, incident.class_, image.suffix)
+            root.manifest(incident.name, incident.class_)
+    assert root.merge().exit_code == 3
+    for incident in INCIDENTS:
+        if not incident.mount:
+            out = incident.outcome == "left-out"
+            entry = root.entry(incident.name)
+            assert (incident.name, entry["state"]) == (incident.name, "failed" if out else "merged")
+            assert root.has(incident.innocent) is not out
+            assert not out or f"/{incident.path}" in entry["reason"]
+    assert others_are_merged(root)
+    assert not missing(root, before)
+    assert kept_attributes(root, before)
+    root.check()
+    root.run("unmerge")
+    assert whole(root) == before

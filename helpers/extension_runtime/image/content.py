@@ -32,7 +32,7 @@ class MismatchError(ImageError):
 
 
 def hierarchies(tree: int, names: Collection[str], shown: str) -> list[str]:
-    """Which of "usr", "opt" and "etc" the image has for the classes `names`; `shown` is the image's name for messages.
+    """Which of "usr", "opt" and "etc" the image fills for the classes `names`; `shown` is its name for messages.
 
     Raises ImageError when one of them is not a real directory: a link could lead the merge anywhere.
     """
@@ -44,7 +44,9 @@ def hierarchies(tree: int, names: Collection[str], shown: str) -> list[str]:
                 continue
             if not stat.S_ISDIR(info.st_mode):
                 raise ImageError(f"{shown}: {name} in it is {chase.kind(info.st_mode)}; make it a real directory")
-            found.append(name)
+            # An empty one has nothing to merge: that would only make the host's read-only.
+            if _listing(tree, name, shown):
+                found.append(name)
     return found
 
 
