@@ -297,7 +297,7 @@ def _mount_id(path: str) -> int:
     """The id of the mount that is seen at the folder `path`."""
     fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+        with open(f"/proc/self/fdinfo/{fd}", encoding="utf-8") as file:
             return next(int(line[7:]) for line in file if line.startswith("mnt_id:"))
     finally:
         os.close(fd)
