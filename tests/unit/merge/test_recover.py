@@ -18,7 +18,7 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def test_where_nothing_ever_was_there_is_nothing_to_do(paths: Paths) -> None:
-    recover.recover(paths, {}, {}, set())
+    recover.recover(paths, {}, {}, set(), pytest.fail)
     recover.clear_staging(paths)
     recover.remove_layers(paths, set())
     recover.dismantle(paths, {})
@@ -48,7 +48,7 @@ def test_a_hierarchy_without_a_base_is_looked_at_and_left(paths: Paths) -> None:
     usr.mkdir()
     hierarchy = Hierarchy("usr", str(usr), paths)
     hierarchy.found = []
-    recover.recover(paths, {"usr": hierarchy}, {"usr": 4}, set())
+    recover.recover(paths, {"usr": hierarchy}, {"usr": 4}, set(), pytest.fail)
     assert hierarchy.found is None
 
 
