@@ -27,8 +27,8 @@ def recover(
 ) -> None:
     """Put right what a merge or refresh that was killed has left: staged trees, double tops, unused layers.
 
-    `generations` are those that the state tells of each hierarchy, 0 without one.  An unused layer that cannot be let go
-    of is in nobody's way: that goes to `log`.
+    `generations` are those that the state tells of each hierarchy, 0 without one.  An unused layer that stays is in
+    nobody's way: that goes to `log`.
     """
     clear_staging(paths)
     table = mountinfo.read()
