@@ -119,9 +119,8 @@ def test_all_mistakes_of_an_action(tmp_path: Path, check: Check) -> None:
     [("Path=/[z-a]*", "no range"), ("Path=/[", "end the set"), ("Order=--1", "a whole number"), ("Order=-", "a whole")],
 )
 def test_what_kept_a_boot_from_merging_is_found(line: str, said: str, tmp_path: Path, check: Check) -> None:
-    (tmp_path / "a.action").write_text(
-        f"[Trigger]\nPath=/a\n[Action]\nExec=/x\n[{'Trigger' if 'Path' in line else 'Action'}]\n{line}\n"
-    )
+    section = "Trigger" if "Path" in line else "Action"
+    (tmp_path / "a.action").write_text(f"[Trigger]\nPath=/a\n[Action]\nExec=/x\n[{section}]\n{line}\n")
     code, found = check(tmp_path / "a.action")
     assert code == 1
     assert [said in text for text in found] == [True]

@@ -36,9 +36,7 @@ def test_a_mistake_in_the_settings_is_told_by_every_verb_that_reads(
     for verb in (["list"], ["status"], ["explain", "one"], ["list", "--json=short"]):
         assert main.main([f"--root={root.path}", *verb]) == 0
         said = capsys.readouterr().err
-        assert said.startswith(
-            'extensionctl: /etc/extensions.d/extensions.conf:2: Mode= "persistant" is not known; write'
-        )
+        assert said.startswith('extensionctl: /etc/extensions.d/extensions.conf:2: Mode= "persistant" is not known; ')
         assert said.endswith("; until that is mended, hierarchies keep the mode that they had last\n")
 
 

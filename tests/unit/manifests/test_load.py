@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from extension_manifests import load as loading
+from extension_manifests import unitfile
 from extension_manifests.errors import ManifestError, reason_of
 from extension_manifests.load import load
 from extension_manifests.unitfile import Entry
@@ -115,7 +116,7 @@ def test_whatever_is_raised_over_one_file_costs_that_file_only(
         put(tmp_path, f"{name}.extension", "[Extension]\n")
     put(tmp_path, "extensions.conf", "[Etc]\nMode=persistent\n")
     put(tmp_path, "extensions.conf.d/bad.conf", "[Usr]\nMode=persistent\n")
-    original = loading.parse
+    original = unitfile.parse
 
     def parse(text: str, path: str, problems: list[ManifestError] | None = None) -> list[Entry]:
         if "/bad." in path:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from extension_manifests import load
 from extension_manifests.errors import reason_of
+from extension_runtime.image import attach as images
 from extension_runtime.merge import tidy
 from extension_runtime.merge.outlook import Outlook
 from extension_runtime.merge.result import TransactionError
@@ -102,7 +103,7 @@ def test_an_image_that_does_not_come_off_holds_up_no_other(
             raise error
         detached.append(name)
 
-    monkeypatch.setattr(tidy.attach, "detach", detach)
+    monkeypatch.setattr(images, "detach", detach)
     with pytest.raises(TransactionError, match=f"^{re.escape(f'bad: {reason_of(error)}')}$"):
         tidy.detach(root.paths, ["a", "bad", "c"])
     assert detached == ["a", "c"]
