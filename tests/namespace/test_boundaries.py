@@ -69,16 +69,28 @@ def held(root: Root, result: Result, versions: str, kept: str = "") -> str:
 
 # A directory image is what somebody makes of it
 
-BREAKS: dict[str, Callable[[Path], object]] = {
-    "loop": lambda image: (shutil.rmtree(image / "usr"), (image / "usr").symlink_to("usr")),
-    "link": lambda image: (shutil.rmtree(image / "usr"), (image / "usr").symlink_to("/")),
-    "no usr": lambda image: shutil.rmtree(image / "usr"),
-    "usr is a file": lambda image: (shutil.rmtree(image / "usr"), (image / "usr").write_text("")),
-    "usr is a fifo": lambda image: (shutil.rmtree(image / "usr"), os.mkfifo(image / "usr")),
-    "deleted": shutil.rmtree,
-    "a file": lambda image: (shutil.rmtree(image), image.write_text("")),
-    "a loop of links": lambda image: (shutil.rmtree(image), image.symlink_to(image.name)),
-    "a fifo": lambda image: (shutil.rmtree(image), os.mkfifo(image)),
+
+def instead(inside: str, make: Callable[[Path], object]) -> Callable[[Path], None]:
+    """What puts something else in the place of an image's folder, or the image itself."""
+
+    def put(image: Path) -> None:
+        place = image / inside if inside else image
+        shutil.rmtree(place)
+        make(place)
+
+    return put
+
+
+BREAKS: dict[str, Callable[[Path], None]] = {
+    "loop": instead("usr", lambda place: place.symlink_to("usr")),
+    "link": instead("usr", lambda place: place.symlink_to("/")),
+    "no usr": instead("usr", lambda _place: None),
+    "usr is a file": instead("usr", lambda place: place.write_text("")),
+    "usr is a fifo": instead("usr", os.mkfifo),
+    "deleted": instead("", lambda _place: None),
+    "a file": instead("", lambda place: place.write_text("")),
+    "a loop of links": instead("", lambda place: place.symlink_to(place.name)),
+    "a fifo": instead("", os.mkfifo),
 }
 
 
@@ -167,6 +179,12 @@ def test_changes_in_folders_without_an_end_are_found(namespace: Path, depth: int
 
 # What is in the place of what this program writes
 
+
+def sparse(path: Path) -> None:
+    path.write_text("")
+    os.truncate(path, 1 << 40)
+
+
 PLACES: dict[str, Callable[[Path], object]] = {
     "no JSON": lambda path: path.write_text("{"),
     "nothing": lambda path: path.write_text(""),
@@ -176,8 +194,8 @@ PLACES: dict[str, Callable[[Path], object]] = {
     "a hierarchy of none": lambda path: path.write_text('{"state": "attached", "hierarchies": ["../.."]}'),
     "deep": lambda path: path.write_text("[" * 100_000),
     "bytes": lambda path: path.write_bytes(b"\xff\xfe\0"),
-    "huge": lambda path: (path.write_text(""), os.truncate(path, 1 << 40)),
-    "a folder": lambda path: (path.mkdir(), (path / "x").mkdir()),
+    "huge": sparse,
+    "a folder": lambda path: (path / "x").mkdir(parents=True),
     "a fifo": os.mkfifo,
     "a link": lambda path: path.symlink_to("/dev/zero"),
     "a loop": lambda path: path.symlink_to(path),
@@ -253,7 +271,7 @@ CALLS: dict[str, tuple[Any, str, Callable[..., bool]]] = {
     "release": (content, "read_release", lambda _tree, _class, name, _shown: name == "bad"),
     "mount": (attach, "mount_directory", lambda fd, _attributes: of_descriptor(fd).endswith("/bad")),
     "write": (record, "write", lambda _folder, became: became.name == "bad"),
-    "attach": (steps.attach, "attach", lambda request: request.name == "bad"),
+    "attach": (attach, "attach", lambda request: request.name == "bad"),
     "request": (steps, "_request", lambda _paths, manifest: manifest.name == "bad"),
     "read": (records, "from_json", lambda _text, path: path.endswith("/bad.json")),
     "choose": (choose, "_choose_one", lambda candidate, _merged: candidate.manifest.name == "bad"),

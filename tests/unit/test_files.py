@@ -132,3 +132,24 @@ def test_remove_empty_removes_nothing_that_has_something_in_it(tmp_path: Path) -
     files.remove_empty(str(tmp_path))
     assert sorted(os.listdir(tmp_path)) == ["file", "full"]
     files.remove_empty(str(tmp_path / "missing"))
+
+
+def test_a_file_of_ours_is_read_whatever_became_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_text("größe")
+    assert files.read(str(path), 7) == "größe"
+    with pytest.raises(StateError, match=f"^{path}: has more than 6 bytes; remove it$"):
+        files.read(str(path), 6)
+    path.write_bytes(b"\xff")
+    with pytest.raises(StateError, match=f"^{path}: is not UTF-8; remove it$"):
+        files.read(str(path), 6)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        files.read(str(path), 6)
+    os.mkfifo(path)
+    with pytest.raises(StateError, match=f"^{path}: is no regular file; remove it$"):
+        files.read(str(path), 6)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(StateError, match=f"^{path}: cannot be read: Too many levels of symbolic links$"):
+        files.read(str(path), 6)

@@ -122,12 +122,19 @@ class Renew(Attach):
     def do(self) -> None:
         self.remember([manifest.name for manifest in self._manifests])
         try:
-            rest = [m.name for m in self._manifests if not attach.renew(_request(self._paths, m))]
+            rest = [manifest.name for manifest in self._manifests if not self._renew(manifest)]
             if rest:
                 bring(self._systemd, "restart", rest)
         except BaseException:
             self.undo()
             raise
+
+    def _renew(self, manifest: Manifest) -> bool:
+        try:
+            return attach.renew(_request(self._paths, manifest))
+        except Exception as error:
+            boundary.reason(error, manifest.name)
+            return False
 
 
 class AttachUnits(Attach):

@@ -6,10 +6,9 @@ from __future__ import annotations
 from extension_manifests.errors import ExtensionError
 from extension_manifests.origin import Origin
 
-from extension_runtime.image import attach as images
 from extension_runtime.image import forced, records
 from extension_runtime.image.current import is_current
-from extension_runtime.merge import statefile
+from extension_runtime.merge import statefile, tidy
 from extension_runtime.merge.attach import AttachHere
 from extension_runtime.merge.choose import Candidate
 from extension_runtime.merge.recover import dismantle
@@ -81,8 +80,7 @@ class Elsewhere:
 
     def detach(self, names: Sequence[str]) -> None:
         """Take off the images of `names`; what is merged keeps its own hold of them until the next merge."""
-        for name in names:
-            images.detach(self._paths, name)
+        tidy.detach(self._paths, names)
 
     def stale_units(self, _outlook: Outlook, _order: Order, known: list[Stale]) -> list[Stale]:
         """Who uses old content when all is done; `known` are those of before."""

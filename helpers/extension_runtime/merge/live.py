@@ -10,11 +10,10 @@ from extension_manifests.errors import ExtensionError
 from extension_manifests.origin import Origin
 
 from extension_runtime import boundary
-from extension_runtime.image import attach as images
 from extension_runtime.image import forced, records
 from extension_runtime.image.current import is_current
 from extension_runtime.image.record import Record
-from extension_runtime.merge import change, tell, trial
+from extension_runtime.merge import change, tell, tidy, trial
 from extension_runtime.merge.attach import AttachUnits, Renew
 from extension_runtime.merge.choose import Candidate
 from extension_runtime.merge.mountunits import MountUnits, stop
@@ -139,8 +138,7 @@ class Live:
         if not names:
             return
         stop(self._systemd, names)
-        for name in names:
-            images.detach(self._paths, name)
+        tidy.detach(self._paths, names)
 
     def stale_units(self, outlook: Outlook, order: Order, known: list[Stale]) -> list[Stale]:
         """Who uses old content when all is done; `known` are those of before.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 
+from extension_runtime import boundary
 from extension_runtime.files import remove_empty
 from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.overlay import base, exchange, submounts
@@ -14,15 +15,20 @@ from extension_runtime.paths import Paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 def recover(
-    paths: Paths, found: Mapping[str, Hierarchy], generations: Mapping[str, int], used_layers: set[str]
+    paths: Paths,
+    found: Mapping[str, Hierarchy],
+    generations: Mapping[str, int],
+    used_layers: set[str],
+    log: Callable[[str], None],
 ) -> None:
     """Put right what a merge or refresh that was killed has left: staged trees, double tops, unused layers.
 
-    `generations` are those that the state tells of each hierarchy, 0 without one.
+    `generations` are those that the state tells of each hierarchy, 0 without one.  An unused layer that stays is in
+    nobody's way: that goes to `log`.
     """
     clear_staging(paths)
     table = mountinfo.read()
@@ -31,7 +37,10 @@ def recover(
         if hierarchy.found and len(hierarchy.found) > 1:
             exchange.collapse(hierarchy.found, hierarchy.target, generations.get(hierarchy.name, 0))
             hierarchy.look()
-    remove_layers(paths, used_layers)
+    try:
+        remove_layers(paths, used_layers)
+    except Exception as error:
+        log(f"an unused layer stays: {boundary.reason(error)}")
 
 
 def clear_staging(paths: Paths) -> None:
@@ -53,20 +62,29 @@ def take_off(path: str) -> None:
 
 
 def remove_layers(paths: Paths, used: set[str]) -> None:
-    """Let go of every pinned layer that is not in `used` (paths)."""
+    """Let go of every pinned layer that is not in `used` (paths).
+
+    Raises what was raised over the first that stays, when all others are gone.
+    """
     try:
         generations = os.listdir(paths.layers)
     except FileNotFoundError:
         return
+    problem: Exception | None = None
     for generation in generations:
         parent = f"{paths.layers}/{generation}"
         for name in os.listdir(parent):
-            if f"{parent}/{name}" not in used:
-                unpin(f"{parent}/{name}")
+            try:
+                if f"{parent}/{name}" not in used:
+                    unpin(f"{parent}/{name}")
+            except Exception as error:
+                problem = problem or error
         try:
             os.rmdir(parent)
         except OSError:
             continue  # some of it is still used
+    if problem is not None:
+        raise problem
 
 
 def unpin(path: str) -> None:

@@ -5,14 +5,22 @@ from __future__ import annotations
 
 import os
 
+from extension_manifests.names import name_problem
+
+from extension_runtime import boundary
 from extension_runtime.files import remove_empty
+from extension_runtime.image import attach
 from extension_runtime.merge.recover import remove_layers
+from extension_runtime.merge.result import TransactionError
 from extension_runtime.overlay import base, upper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from extension_runtime.merge.outlook import Outlook
     from extension_runtime.merge.state import State
+    from extension_runtime.paths import Paths
 
 
 def remove_unused(outlook: Outlook, state: State) -> None:
@@ -40,4 +48,16 @@ def forsaken(outlook: Outlook) -> list[str]:
         return []
     known = {manifest.name for manifest in outlook.plan.extensions} | set(outlook.plan.broken)
     recorded = {name.removesuffix(".json") for name in names if name.endswith(".json") and not name.startswith(".")}
-    return sorted(recorded - known)
+    return sorted(name for name in recorded - known if not name_problem(name))
+
+
+def detach(paths: Paths, names: Sequence[str]) -> None:
+    """Take off what is attached for each of `names`.  Raises TransactionError when all others are off."""
+    problems = []
+    for name in names:
+        try:
+            attach.detach(paths, name)
+        except Exception as error:
+            problems.append(boundary.reason(error, name))
+    if problems:
+        raise TransactionError("; ".join(problems))

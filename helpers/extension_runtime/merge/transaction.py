@@ -65,7 +65,7 @@ class Transaction:
             side = self._side()
             try:
                 Workshop(self._paths).do()
-                _recover(view)
+                self._recover(view)
             except (ExtensionError, OSError) as error:
                 self._log_what_was_said()
                 side.abandon(view)
@@ -153,10 +153,14 @@ class Transaction:
             # The reason of the failure is what counts; the next verb puts the rest right.
             self._log(str(error))
         try:
-            _recover(view)
+            self._recover(view)
         except Exception as error:
             self._log(boundary.reason(error))
         side.abandon(view)
+
+    def _recover(self, view: Outlook) -> None:
+        generations = {name: item.generation for name, item in view.state.now.hierarchies.items()}
+        recover(view.paths, view.hierarchies, generations, view.state.used_layers, self._log)
 
     def _log_what_was_said(self) -> None:
         """What would have been in the result, which a failure does not have."""
@@ -208,11 +212,6 @@ def _remarks(before: State, goal: Goal) -> list[str]:
         for remark in choice.standing.remarks
         if choice.name not in known or remark not in known[choice.name].remarks
     ]
-
-
-def _recover(view: Outlook) -> None:
-    generations = {name: item.generation for name, item in view.state.now.hierarchies.items()}
-    recover(view.paths, view.hierarchies, generations, view.state.used_layers)
 
 
 def _exit_code(view: Outlook, goal: Goal) -> int:

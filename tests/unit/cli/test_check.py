@@ -114,6 +114,19 @@ def test_all_mistakes_of_an_action(tmp_path: Path, check: Check) -> None:
     assert "Path=" in check(put(file, "[Action]\nExec=/bin/true\n"))[1][0]
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("Path=/[z-a]*", "no range"), ("Path=/[", "end the set"), ("Order=--1", "a whole number"), ("Order=-", "a whole")],
+)
+def test_what_kept_a_boot_from_merging_is_found(line: str, said: str, tmp_path: Path, check: Check) -> None:
+    section = "Trigger" if "Path" in line else "Action"
+    (tmp_path / "a.action").write_text(f"[Trigger]\nPath=/a\n[Action]\nExec=/x\n[{section}]\n{line}\n")
+    code, found = check(tmp_path / "a.action")
+    assert code == 1
+    assert [said in text for text in found] == [True]
+    assert found[0].startswith(f"{tmp_path}/a.action:6: ")
+
+
 def test_a_folder_of_manifests(tmp_path: Path, check: Check) -> None:
     put(tmp_path / "a.extension", "[Extension]\nClass=wrong\n")
     put(tmp_path / "extensions.conf", "[Etc]\nMode=x\n")

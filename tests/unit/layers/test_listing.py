@@ -10,6 +10,7 @@ import pytest
 from extension_runtime.layers import compare
 from extension_runtime.layers.listing import OPAQUE, WHITEOUT, Folder, sources
 from extension_runtime.layers.lookup import BLOCK, Layer
+from injected import each_error
 
 
 def test_reads_directories(tmp_path: Path) -> None:
@@ -128,3 +129,25 @@ def test_a_layer_that_stays_is_one_object(tmp_path: Path) -> None:
     assert old == new[:2]
     assert new[2] not in old
     assert sources([one], [], None)[1] == []
+
+
+@each_error
+def test_what_is_raised_over_a_folder_is_remembered_and_the_rest_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    for name in ("bad", "good"):
+        (tmp_path / name / "inside").mkdir(parents=True)
+    layer = Folder(str(tmp_path))
+    original = os.scandir
+
+    def scandir(path: str) -> object:
+        if path.endswith("/bad"):
+            raise error
+        return original(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert (list(layer.entries("good")), layer.problem) == (["inside"], None)
+    assert layer.entries("bad") == {}
+    assert layer.entries("missing") == {}
+    assert layer.entries("good/inside") == {}
+    assert layer.problem is error

@@ -17,6 +17,7 @@ class Flat:
 
     def __init__(self, items: dict[str, Item]) -> None:
         self.items = items
+        self.problem: Exception | None = None
 
     def entries(self, path: str) -> dict[str, Item]:
         prefix = f"{path}/" if path else ""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from extension_runtime.layers import tree
 from extension_runtime.layers.listing import sources
 from extension_runtime.layers.lookup import Layer
 from extension_runtime.layers.tree import View
+from extension_runtime.react.unitfiles import UnitFiles
 from fake_systemd import layer
 
 
@@ -111,3 +113,24 @@ def test_a_file_that_goes_meanwhile_is_empty(view: View, tmp_path: Path) -> None
     assert view.kind("/usr/lib/a") == ("file", "")
     (tmp_path / "top/lib/a").unlink()
     assert view.text("/usr/lib/a") == ""
+
+
+def test_a_unit_file_without_an_end_is_cut_and_not_read_whole(tmp_path: Path) -> None:
+    """3 GiB of nothing are a file of 4 KiB."""
+    made = layer(tmp_path / "layer", "e", {"lib/systemd/system/a.service": "[Unit]\nDescription=a\n"})
+    for place in ("layer/lib/systemd/system/a.service", "outside.service"):
+        with (tmp_path / place).open("a") as file:
+            file.truncate(3 << 30)
+    _none, stack = sources([], [made], None)
+    view = View({"usr": stack})
+    begin = time.process_time()
+    files = UnitFiles(view)
+    assert files.words("a.service", "Description") == ["a"]
+    assert len(view.text("/usr/lib/systemd/system/a.service")) == tree.TEXT_MAX
+    assert len(view.text(f"{tmp_path}/outside.service")) == tree.TEXT_MAX
+    assert time.process_time() - begin < 2
+
+
+def test_a_path_may_be_as_deep_as_it_likes(view: View) -> None:
+    assert view.kind("/usr" + "/d" * 100_000) == ("", "")
+    assert view.resolve("/usr" + "/d" * 100_000) is None

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 from extension_manifests import load as loading
+from extension_manifests import unitfile
+from extension_manifests.errors import ManifestError, reason_of
 from extension_manifests.load import load
+from extension_manifests.unitfile import Entry
+from injected import each_error
 
 
 def test_a_broken_line_costs_that_line_only(tmp_path: Path) -> None:
@@ -102,3 +106,34 @@ def test_a_machine_without_a_command_line_has_an_empty_one(monkeypatch: pytest.M
 
     monkeypatch.setattr(loading, "open", refuse, raising=False)
     assert loading.read_cmdline("", {}) == ""
+
+
+@each_error
+def test_whatever_is_raised_over_one_file_costs_that_file_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    for name in ("a", "bad", "c"):
+        put(tmp_path, f"{name}.extension", "[Extension]\n")
+    put(tmp_path, "extensions.conf", "[Etc]\nMode=persistent\n")
+    put(tmp_path, "extensions.conf.d/bad.conf", "[Usr]\nMode=persistent\n")
+    original = unitfile.parse
+
+    def parse(text: str, path: str, problems: list[ManifestError] | None = None) -> list[Entry]:
+        if "/bad." in path:
+            raise error
+        return original(text, path, problems)
+
+    monkeypatch.setattr(loading, "parse", parse)
+    plan = load(str(tmp_path), "")
+    assert [item.name for item in plan.extensions] == ["a", "c"]
+    assert [str(problem) for problem in plan.broken["bad"]] == [f"/etc/extensions.d/bad.extension: {reason_of(error)}"]
+    assert plan.settings.etc.mode == "persistent"
+    said = f"/etc/extensions.d/extensions.conf.d/bad.conf: {reason_of(error)}"
+    assert [str(mistake) for mistake in plan.settings.mistakes] == [said]
+    assert plan.diagnostics == [*plan.broken["bad"], *plan.settings.mistakes]
+
+
+def test_what_is_wrong_with_manifests_is_no_mistake_of_the_settings(tmp_path: Path) -> None:
+    put(tmp_path, "bad.extension", "[Extension]\nMismatch=x\n")
+    put(tmp_path, "extensions.conf", "[Etc]\nMode=persistent\n[X-Other]\nKey=1\n")
+    assert load(str(tmp_path), "").settings.mistakes == []

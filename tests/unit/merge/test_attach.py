@@ -13,6 +13,7 @@ from extension_runtime.image.record import Record
 from extension_runtime.merge.attach import AttachHere, AttachUnits, Renew
 from extension_runtime.paths import Paths
 from extension_runtime.pid1.commands import CommandError
+from injected import each_error
 from systemctl_log import SystemctlLog
 
 APP = Manifest("app", "/m", image="/images/app.raw")
@@ -117,3 +118,22 @@ def test_letting_go_is_harmless_twice(paths: Paths) -> None:
     step.remember(["app"])
     step.close()
     step.close()
+
+
+@each_error
+def test_what_is_raised_over_one_renewal_is_left_to_its_unit(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    renewed = []
+
+    def renew(request: images.Request) -> bool:
+        if request.name == "app":
+            raise error
+        renewed.append(request.name)
+        return True
+
+    monkeypatch.setattr(images, "renew", renew)
+    log = SystemctlLog()
+    Renew(paths, [APP, OTHER], log.systemd).do()
+    assert renewed == ["other"]
+    assert [call for call in log.calls if call.startswith("restart")] == ["restart -- run-extension-app.mount"]

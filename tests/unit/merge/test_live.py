@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from extension_manifests import load
+from extension_manifests.errors import reason_of
 from extension_manifests.load import Plan
 from extension_manifests.manifest import Manifest
 from extension_manifests.settings import Settings
@@ -15,9 +16,10 @@ from extension_runtime.image import attach as images
 from extension_runtime.image import record
 from extension_runtime.image.record import Record
 from extension_runtime.kernel.mountinfo import Mount
-from extension_runtime.merge import live
+from extension_runtime.merge import change, live
 from extension_runtime.merge.goal import Goal, Order
 from extension_runtime.merge.live import Live
+from extension_runtime.merge.mountunits import MountUnits
 from extension_runtime.merge.outlook import Outlook
 from extension_runtime.merge.state import Stale, State
 from extension_runtime.merge.wanted import Wanted
@@ -30,6 +32,7 @@ from extension_runtime.react.wish import Change, Machine
 from extension_runtime.stale import swaps
 from extension_runtime.stale.search import StaleView
 from fake_systemd import FakeSystemd
+from injected import each_error
 from systemctl_log import SystemctlLog
 
 ACTIVE = {"LoadState": "loaded", "ActiveState": "active", "Result": "success", "WantedBy": "extensions.target"}
@@ -190,3 +193,39 @@ def test_what_a_swap_takes_off_and_what_it_covers(tmp_path: Path) -> None:
     here = swaps.device(str(tmp_path))
     assert live._replaced([merged]) == ({"0:45": str(tmp_path)}, {})
     assert live._replaced([merged, unmerged, first]) == ({"0:45": str(tmp_path)}, {here: ""})
+
+
+@each_error
+def test_an_extension_over_which_something_is_raised_has_failed_and_no_other(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    original = MountUnits.held_back
+
+    def held_back(self: MountUnits, manifest: Manifest, booting: bool) -> str:
+        if manifest.name == "bad":
+            raise error
+        return original(self, manifest, booting)
+
+    monkeypatch.setattr(MountUnits, "held_back", held_back)
+    found = lab.side.candidates([lab.unit("bad", ACTIVE), lab.unit("held", {"LoadState": "not-found"})], False)
+    assert [(item.manifest.name, bool(item.held_back)) for item in found] == [("bad", False), ("held", True)]
+    assert found[0].record is not None
+    assert found[0].record.state == "failed"
+    assert found[0].record.reason.endswith(reason_of(error))
+
+
+@each_error
+def test_a_mistake_over_services_keeps_nothing_from_being_merged(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def prepare(*_arguments: object) -> Reaction:
+        raise error
+
+    monkeypatch.setattr(change, "prepare", prepare)
+    goal = Goal([], [], State(), True)
+    steps = [*lab.side.before_swap(lab.outlook(), Order("merge", boot=True), goal, [])]
+    assert [step.name for step in steps] == ["watch"]
+    assert lab.said == [f"services are not brought up to date: {reason_of(error)}; restart what changed"]
+    monkeypatch.setattr(change, "prepare", lambda *_arguments: (_ for _ in ()).throw(CommandError("no PID 1")))
+    with pytest.raises(CommandError):
+        list(lab.side.before_swap(lab.outlook(), Order("merge"), goal, []))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,13 +84,14 @@ def test_a_mistake_on_the_kernel_command_line_is_one(paths: Paths, cmdline: str)
 
 def test_a_file_that_is_none_is_a_mistake(paths: Paths) -> None:
     place = Path(paths.root, "etc/extensions.d/extensions.conf")
-    for make in (
-        lambda: os.mkfifo(place),
-        place.mkdir,
-        lambda: place.symlink_to("nowhere"),
-        lambda: place.symlink_to(place),
-    ):
-        make()
+    makers: tuple[Callable[[Path], object], ...] = (
+        os.mkfifo,
+        Path.mkdir,
+        lambda path: path.symlink_to("nowhere"),
+        lambda path: path.symlink_to(path),
+    )
+    for make in makers:
+        make(place)
         found = load.load(paths.root, "").settings
         assert modes.keep(paths, found, state())
         assert asked(found) == ("persistent", "/srv/etc", False)

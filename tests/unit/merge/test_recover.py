@@ -7,9 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
+from extension_manifests.errors import reason_of
 from extension_runtime.merge import recover
 from extension_runtime.overlay.hierarchy import Hierarchy
 from extension_runtime.paths import Paths
+from injected import each_error
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def test_where_nothing_ever_was_there_is_nothing_to_do(paths: Paths) -> None:
-    recover.recover(paths, {}, {}, set())
+    recover.recover(paths, {}, {}, set(), pytest.fail)
     recover.clear_staging(paths)
     recover.remove_layers(paths, set())
     recover.dismantle(paths, {})
@@ -48,7 +50,7 @@ def test_a_hierarchy_without_a_base_is_looked_at_and_left(paths: Paths) -> None:
     usr.mkdir()
     hierarchy = Hierarchy("usr", str(usr), paths)
     hierarchy.found = []
-    recover.recover(paths, {"usr": hierarchy}, {"usr": 4}, set())
+    recover.recover(paths, {"usr": hierarchy}, {"usr": 4}, set(), pytest.fail)
     assert hierarchy.found is None
 
 
@@ -61,3 +63,24 @@ def test_all_that_merges_made_goes_and_what_others_have_there_stays(paths: Paths
     Path(paths.state).write_text("{}")
     recover.dismantle(paths, {"usr": Hierarchy("usr", str(usr), paths)})
     assert sorted(os.listdir(paths.run)) == ["state.json"]
+
+
+@each_error
+def test_a_layer_that_stays_holds_up_neither_others_nor_a_verb(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    for name in ("1/a", "1/bad", "2/c"):
+        Path(paths.layers, name).mkdir(parents=True)
+
+    def unpin(path: str) -> None:
+        if path.endswith("/bad"):
+            raise error
+        Path(path).rmdir()
+
+    monkeypatch.setattr(recover, "unpin", unpin)
+    said: list[str] = []
+    recover.recover(paths, {}, {}, set(), said.append)
+    assert said == [f"an unused layer stays: {reason_of(error)}"]
+    assert [str(path.relative_to(paths.layers)) for path in sorted(Path(paths.layers).glob("*/*"))] == ["1/bad"]
+    with pytest.raises(type(error)):
+        recover.remove_layers(paths, set())

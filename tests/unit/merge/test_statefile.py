@@ -52,9 +52,14 @@ def test_a_state_that_is_none_is_put_aside_with_one_message(tmp_path: Path, text
 
 def test_what_is_no_file_of_text_is_no_state_and_is_put_aside(tmp_path: Path) -> None:
     place = run(tmp_path) / "state.json"
+
+    def sparse() -> None:
+        place.write_text("")
+        os.truncate(place, 1 << 40)
+
     makers: dict[str, Callable[[], object]] = {
         "is not UTF-8; remove it": lambda: place.write_bytes(b"\xff\xfe{"),
-        "has more than 16777216 bytes; remove it": lambda: (place.write_text(""), os.truncate(place, 1 << 40)),
+        "has more than 16777216 bytes; remove it": sparse,
         "is no regular file; remove it": lambda: os.mkfifo(place),
         "cannot be read: Is a directory": place.mkdir,
         "cannot be read: Too many levels of symbolic links": lambda: place.symlink_to("elsewhere"),

@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from extension_manifests import load
+from extension_manifests.errors import reason_of
+from extension_runtime.image import attach as images
 from extension_runtime.merge import tidy
 from extension_runtime.merge.outlook import Outlook
+from extension_runtime.merge.result import TransactionError
 from extension_runtime.merge.state import Merged, Spec, Stacked, Standing, State
 from extension_runtime.overlay.hierarchy import Hierarchy
 from extension_runtime.paths import Paths
+from injected import each_error
 
 
 class Root:
@@ -40,7 +45,7 @@ def root(tmp_path: Path) -> Root:
 def test_forsaken_are_those_without_a_manifest_or_masked(root: Root) -> None:
     assert tidy.forsaken(root.outlook()) == []
     attached = root.folder("run/extensionctl/attached")
-    for name in ("good", "broken", "masked", "gone", "b-gone", ".half"):
+    for name in ("good", "broken", "masked", "gone", "b-gone", ".half", "no name"):
         (attached / f"{name}.json").write_text("{}")
     (attached / "notes").write_text("")
     root.manifest("good", "[Extension]\n")
@@ -99,3 +104,21 @@ def test_only_the_upper_of_what_is_merged_is_noted(root: Root, writable: bool, l
     etc = Stacked("/etc", "ephemeral", writable, writable, "", [], 7, spec)
     tidy.remove_old_work(outlook, State(Merged(7, 0, {"etc": etc}, {})))
     assert sorted(path.name for path in bases.iterdir()) == left
+
+
+@each_error
+def test_an_image_that_does_not_come_off_holds_up_no_other(
+    root: Root, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    detached = []
+
+    def detach(_paths: Paths, name: str) -> None:
+        if name == "bad":
+            raise error
+        detached.append(name)
+
+    monkeypatch.setattr(images, "detach", detach)
+    with pytest.raises(TransactionError, match=f"^{re.escape(f'bad: {reason_of(error)}')}$"):
+        tidy.detach(root.paths, ["a", "bad", "c"])
+    assert detached == ["a", "c"]
+    tidy.detach(root.paths, ["a"])

@@ -5,11 +5,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from extension_manifests.errors import reason_of
 from extension_manifests.manifest import Manifest
+from extension_runtime.layers import listing
+from extension_runtime.layers.lookup import Item
 from extension_runtime.react import prepare
 from extension_runtime.react.actionfile import Action
 from extension_runtime.react.wish import Change
 from fake_systemd import layer
+from injected import each_error
 from react_lab import OWN, SERVICE, UNITS, Lab
 
 
@@ -48,3 +53,21 @@ def test_actions_none_runs_none(lab: Lab) -> None:
 
 def test_boot_without_units_does_not_reload(lab: Lab) -> None:
     assert lab.calls({}, {"e": {"bin/x": "1"}}, "merge", boot=True) == ["SWAP"]
+
+
+@each_error
+def test_a_layer_that_cannot_be_compared_whole_is_told_of(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    original = listing._scan
+
+    def scan(path: str, found: dict[str, Item]) -> None:
+        if path.endswith("bad/share"):
+            raise error
+        original(path, found)
+
+    monkeypatch.setattr(listing, "_scan", scan)
+    reaction = lab.react({}, {"bad": {"share/x": "1", "bin/x": "1"}, "good": {"bin/y": "1"}})
+    said = f"bad: {reason_of(error)}; not all of bad could be compared, restart what uses it"
+    assert reaction.notes == [said]
+    assert {change.path for change in reaction.changes} >= {"/usr/bin/x", "/usr/bin/y"}
