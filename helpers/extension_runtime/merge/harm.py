@@ -9,6 +9,7 @@ import stat
 from extension_manifests.errors import printable
 from extension_manifests.globs import Glob
 
+from extension_runtime import boundary
 from extension_runtime.inputs import Inputs
 from extension_runtime.kernel import mountinfo
 from extension_runtime.layers import harm, vital
@@ -82,12 +83,28 @@ class _Comparison:
             merged = [c for c in choices if c.source != choose.NONE and hierarchy.name in c.standing.hierarchies]
             if hierarchy.has_base and any(choice.name in fresh for choice in merged):
                 parts = [self._part(choice, hierarchy, choice.name in fresh) for choice in merged]
-                for name, impact in harm.compare(self._ground(hierarchy), parts).items():
+                for name, impact in self._compared(hierarchy, parts).items():
                     if name in fresh:
                         fresh[name].add(impact)
                     elif impact.overrides:
                         fresh.setdefault(name, Impact()).add(impact)
         return fresh
+
+    def _compared(self, hierarchy: Hierarchy, parts: Sequence[Part]) -> dict[str, Impact]:
+        """The impacts of all `parts`; where something is raised over one of them, each is compared alone."""
+        try:
+            return harm.compare(self._ground(hierarchy), parts)
+        except Exception as error:
+            boundary.reason(error, f"/{hierarchy.name}")
+        found = {}
+        for part in parts:
+            if part.fresh:
+                try:
+                    found.update(harm.compare(self._ground(hierarchy), [part]))
+                except Exception as error:
+                    found[part.name] = Impact()
+                    found[part.name].stops.append(boundary.reason(error, f"/{hierarchy.name}"))
+        return found
 
     def problem(self, choice: Choice, found: Mapping[str, Impact]) -> str:
         """Why `choice` cannot be merged, "" if it can."""

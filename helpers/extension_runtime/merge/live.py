@@ -95,8 +95,8 @@ class Live:
             return
         try:
             trial.leave_out_breaking(outlook, choices, good)
-        except (ExtensionError, OSError) as error:
-            self._said.append(f"programs could not be tried on what is to be merged: {error}")
+        except Exception as error:
+            self._said.append(f"programs could not be tried on what is to be merged: {boundary.reason(error)}")
 
     def before_swap(self, outlook: Outlook, order: Order, goal: Goal, stages: Sequence[Stage]) -> Iterator[Step]:
         """The steps when all is staged."""
