@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from extension_runtime.layers import harm as layers_harm
+from extension_runtime.layers import outline
 from extension_runtime.merge import harm
 from extension_runtime.merge.choose import KEEP, LAST_GOOD, NEW, NONE, Choice
 from extension_runtime.merge.state import Standing
 from extension_runtime.overlay.hierarchy import Hierarchy
 from extension_runtime.paths import Paths
+from injected import each_error
 
 
 class Based(Hierarchy):
@@ -219,6 +221,24 @@ def test_a_layer_that_cannot_be_read_is_left_out(lab: Lab, monkeypatch: pytest.M
     monkeypatch.setattr(os, "scandir", scan)
     assert lab.leave_out([bad, good]) == {"bad": NONE, "good": NEW}
     assert bad.standing.reason == "/usr/d: cannot be read: Input/output error"
+
+
+@each_error
+def test_a_layer_over_which_something_is_raised_is_left_out_alone(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    original = outline.Outline.kinds
+
+    def kinds(self: outline.Outline, folder: str) -> dict[str, str]:
+        if "/bad/" in self.path:
+            raise error
+        return original(self, folder)
+
+    monkeypatch.setattr(outline.Outline, "kinds", kinds)
+    bad, good = lab.choice("bad", "usr/bad"), lab.choice("good", "usr/f")
+    assert lab.leave_out([bad, good]) == {"bad": NONE, "good": NEW}
+    assert bad.standing.reason.startswith("/usr: ")
+    assert good.standing.overrides == {"": 1}
 
 
 def test_names_that_are_no_text_are_told(lab: Lab) -> None:
