@@ -30,8 +30,6 @@ VITAL = (
     # This program
     "/usr/bin/extensionctl", "/usr/sbin/mount.extension", "/usr/bin/mount.extension", "/usr/lib/extensionctl/",
     "/usr/lib/systemd/system/extension*", "/usr/lib/systemd/system-generators/extensions-generator",
-    # What this system is, by which images are chosen
-    "/usr/lib/os-release", "/etc/os-release",
     # Who may log in, and who may become root
     "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/subuid", "/etc/subgid",
     "/etc/sudoers", "/etc/sudoers.d/*", "/etc/machine-id",
