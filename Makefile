@@ -30,13 +30,14 @@ IMAGE_TOOLS = squashfs-tools erofs-utils btrfs-progs e2fsprogs
 DEMO_TOOLS = systemd-container squashfs-tools gcc libc6-dev util-linux
 TEST_TOOLS = debootstrap systemd-container $(IMAGE_TOOLS) python3-venv python3-systemd python3-iniparse gcc libc6-dev
 
-.PHONY: help demo check check-packages unit lint format venv roots bench install uninstall clean
+.PHONY: help demo check check-packages unit lint format venv roots fuzz bench install uninstall clean
 
 help:           ## this text
 	@sed -n 's/^\([a-z-]*\):[^#]*## */  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo
 	@echo "  install and uninstall take DESTDIR=, PREFIX=, UNITDIR=, GENERATORDIR=, TMPFILESDIR=, PYTHON=;"
 	@echo "  check, check-packages, unit and lint take ARGS= for pytest, check and unit JOBS= (processes), check SUITES=;"
+	@echo "  fuzz takes FUZZ_SECONDS= (600), FUZZ_INPUTS=, FUZZ_SEED=; ARGS= as tests/fuzz/start --help has them."
 	@echo "  EXTENSIONCTL_CACHE= is where test roots and packages are kept."
 
 demo:           ## shows it all in a throwaway container of this machine's own system (needs root)
@@ -71,6 +72,10 @@ format: venv    ## mends what ruff can mend, in all that the linters look at
 		'from test_linters import FOLDERS, _executables; print(*FOLDERS, *_executables())')" && \
 		$(VENV)/bin/ruff check -q --no-cache --fix --exit-zero $$files && \
 		$(VENV)/bin/ruff format -q --no-cache $$files
+
+FUZZ_SECONDS ?= $(if $(FUZZ_INPUTS),inf,600)
+fuzz:           ## random texts for everything that reads texts of others
+	@$(PYTHON) -B tests/fuzz/start --seconds=$(FUZZ_SECONDS) $(FUZZ_INPUTS:%=--inputs=%) $(FUZZ_SEED:%=--seed=%) $(ARGS)
 
 bench: venv     ## times, memory and lookups lost, beside others (needs root)
 	@[ "$$(id -u)" = 0 ] || { echo "make bench mounts, which needs root: sudo make bench" >&2; exit 1; }

@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# Nothing is kept from run to run: a checkout may be read-only, and what a test tries is in the test.
+settings.register_profile("extensionctl", database=None, deadline=None)
+settings.load_profile("extensionctl")
 
 SUITES = os.environ.get("SUITES", "bookworm trixie sid").split()
 CI = os.environ.get("CI") == "true"

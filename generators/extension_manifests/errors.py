@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MESSAGE_MAX = 500  # characters
 
 
@@ -38,6 +42,18 @@ def reason_of(error: BaseException) -> str:
     said = f": {error}" if str(error) else ""
     kind = type(error).__name__
     return printable(f"this should not have happened: {kind}{said}; SYSTEMD_LOG_LEVEL=debug shows where")
+
+
+def decoded(data: bytes, error: Callable[[int, str], ExtensionError]) -> str:
+    """The text that a file holds. Raises `error` of the line and what is wrong for anything but UTF-8 without NUL."""
+    nul = data.find(b"\0")
+    if nul >= 0:
+        raise error(data.count(b"\n", 0, nul) + 1, "holds a NUL byte; write plain text")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as wrong:
+        line = data.count(b"\n", 0, wrong.start) + 1
+        raise error(line, "is not UTF-8; save the file in that encoding") from None
 
 
 class Diagnostic:

@@ -34,7 +34,7 @@ class Manifest:
     """One extension as its manifest has it, defaults filled in; attributes are those of keys.MANIFEST, and
 
     name, path (of the manifest, inside the root), unit: (key, value) pairs of [Unit] in order, references as written.
-    unordered: names of extensions that this one would go round in circles with, so no order is kept between them.
+    unordered: names of the extensions of its circle, itself among them: no order is kept between those. Empty for none.
     Names in `above` and `below` are without ".extension"; health_sec is in seconds."""
 
     __slots__ = ("name", "path", "unit", "unordered", *(key.attribute for key in keys.MANIFEST))

@@ -52,7 +52,7 @@ def cut_cycles(
 
 
 def unordered(manifests: dict[str, Manifest], diagnostics: list[Diagnostic]) -> dict[str, frozenset[str]]:
-    """For each extension in a circle of After=, Before= and needs, the others in it: PID 1 would break such a circle
+    """For each extension in a circle of After=, Before= and needs, all that are in it: PID 1 would break such a circle
     by dropping a job of the boot. Each circle is a warning."""
     edges: dict[str, set[str]] = {}
     for name, item in manifests.items():
@@ -66,7 +66,8 @@ def unordered(manifests: dict[str, Manifest], diagnostics: list[Diagnostic]) -> 
     known = sorted(manifests)
     edges = {name: targets & manifests.keys() - {name} for name, targets in edges.items() if name in manifests}
     cycles = cut_cycles(known, edges, manifests, "After=, Before= and needs", diagnostics)
-    return {name: frozenset(group - {name}) for group in cycles for name in group}
+    # One set for all of them: a circle may be as long as there are manifests.
+    return {name: whole for whole in map(frozenset, cycles) for name in whole}
 
 
 def sort(names: list[str], edges: dict[str, set[str]]) -> list[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import stat
 
-from extension_manifests.errors import ManifestError
+from extension_manifests.errors import ManifestError, decoded
 from extension_manifests.origin import MASK
 
 SIZE_MAX = 1 << 20  # bytes; as long as the longest line that systemd reads
@@ -31,14 +31,7 @@ def read_text(real: str, shown: str) -> str:
         data = _read(real, shown)
     except OSError as error:
         raise ManifestError(shown, 0, f"cannot be read: {error.strerror}") from None
-    nul = data.find(b"\0")
-    if nul >= 0:
-        raise ManifestError(shown, data.count(b"\n", 0, nul) + 1, "holds a NUL byte; write plain text")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ManifestError(shown, line, "is not UTF-8; save the file in that encoding") from None
+    return decoded(data, lambda line, text: ManifestError(shown, line, text))
 
 
 def _read(path: str, shown: str) -> bytes:

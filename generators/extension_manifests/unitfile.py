@@ -6,6 +6,7 @@ from __future__ import annotations
 from extension_manifests.errors import ManifestError
 
 WHITE = " \t\n\r"
+PROBLEMS_MAX = 100  # of one file
 
 
 class Entry:
@@ -31,24 +32,32 @@ class Entry:
 def parse(text: str, path: str, problems: list[ManifestError] | None = None) -> list[Entry]:
     """The assignments of `text` in order; `path` is for messages.
 
-    Raises ManifestError at the first mistake or, given `problems`, collects them there and skips those lines."""
+    Raises ManifestError at the first mistake or, given `problems`, collects them there and skips those lines; the last
+    of more than PROBLEMS_MAX says that there are more."""
     entries: list[Entry] = []
     section = ""
     for line, text_line in logical_lines(text):
         stripped = text_line.strip(WHITE)
         if not stripped:
             continue
-        try:
-            if not stripped.isprintable():
-                reject_control(stripped, path, line)
+        if stripped.isprintable() or not control(stripped):
             if stripped[0] == "[":
-                section = header(stripped, path, line)
+                if stripped[-1] == "]" and len(stripped) > 2:
+                    section = stripped[1:-1]
+                    continue
             else:
-                entries.append(assignment(stripped, section, path, line))
-        except ManifestError as error:
-            if problems is None:
-                raise
-            problems.append(error)
+                key, equals, value = stripped.partition("=")
+                key = key.rstrip(WHITE)
+                if equals and key and section:
+                    entries.append(Entry(section, key, value.lstrip(WHITE), path, line))
+                    continue
+        # A file of nothing but mistakes is read as fast as another: what is not told is not put into words.
+        if problems is None:
+            raise ManifestError(path, line, mistake(stripped))
+        if len(problems) < PROBLEMS_MAX:
+            problems.append(ManifestError(path, line, mistake(stripped)))
+        elif len(problems) == PROBLEMS_MAX:
+            problems.append(ManifestError(path, line, "more lines cannot be understood and are ignored; correct them"))
     return entries
 
 
@@ -82,28 +91,22 @@ def continues(line: str) -> bool:
     return (len(line) - len(line.rstrip("\\"))) % 2 == 1
 
 
-def header(stripped: str, path: str, line: int) -> str:
-    if stripped[-1] != "]" or len(stripped) < 3:
-        raise ManifestError(path, line, f'"{stripped[:80]}" is no section header; write [Name]')
-    return stripped[1:-1]
+def control(stripped: str) -> str:
+    """The first control character, which would reach a unit file; tabs and what is merely invisible may stay."""
+    return next((char for char in stripped if (char < " " and char != "\t") or "\x7f" <= char < "\xa0"), "")
 
 
-def assignment(stripped: str, section: str, path: str, line: int) -> Entry:
-    key, equals, value = stripped.partition("=")
+def mistake(stripped: str) -> str:
+    """Why a line is neither a header nor, below one, an assignment; what to write instead."""
+    char = control(stripped)
+    if char:
+        return f"the line holds the control character {char!a}; remove it"
+    if stripped[0] == "[":
+        return f'"{stripped[:80]}" is no section header; write [Name]'
+    key, equals, _ = stripped.partition("=")
     key = key.rstrip(WHITE)
     if not equals:
-        raise ManifestError(path, line, f'"{stripped[:80]}" has no "="; write Key=value, or "#" before a comment')
+        return f'"{stripped[:80]}" has no "="; write Key=value, or "#" before a comment'
     if not key:
-        raise ManifestError(path, line, 'there is no key before "="; write Key=value')
-    if not section:
-        raise ManifestError(
-            path, line, f"{key[:80]}= stands before the first section; write [Extension] or another section above it"
-        )
-    return Entry(section, key, value.lstrip(WHITE), path, line)
-
-
-def reject_control(stripped: str, path: str, line: int) -> None:
-    """Tabs and what is merely invisible may stay; control characters would reach a unit file."""
-    for char in stripped:
-        if (char < " " and char != "\t") or "\x7f" <= char < "\xa0":
-            raise ManifestError(path, line, f"the line holds the control character {char!a}; remove it")
+        return 'there is no key before "="; write Key=value'
+    return f"{key[:80]}= stands before the first section; write [Extension] or another section above it"

@@ -44,16 +44,23 @@ def span(text: str) -> float:
     """Seconds of a time span as in systemd.time(7) ("90", "1min 30s", "infinity")."""
     if text == "infinity":
         return float("inf")
-    total, rest = 0.0, text
-    while rest:
-        digits = len(rest) - len(rest.lstrip("0123456789."))
-        number, tail = rest[:digits], rest[digits:].lstrip(" \t")
-        letters = len(tail) - len(tail.lstrip("abcdefghijklmnopqrstuvwxyz"))
-        unit, rest = tail[:letters], tail[letters:].lstrip(" \t")
+    total, at = 0.0, 0
+    while at < len(text):
+        end = past(text, at, "0123456789.")
+        letters = past(text, end, " \t")
+        stop = past(text, letters, "abcdefghijklmnopqrstuvwxyz")
+        number, unit, at = text[at:end], text[letters:stop], past(text, stop, " \t")
         if not number.strip(".") or number.count(".") > 1 or len(number) > 15 or unit not in SPANS:
             raise ValueError(f'"{text}" is no time span; write seconds or as 1min 30s')
         total += float(number) * SPANS[unit]
     return total
+
+
+def past(text: str, at: int, kept: str) -> int:
+    """Where in `text`, from `at` on, the first character is that is not in `kept`."""
+    while at < len(text) and text[at] in kept:
+        at += 1
+    return at
 
 
 def absolute(text: str) -> str:
@@ -61,16 +68,18 @@ def absolute(text: str) -> str:
     parts = [part for part in text.split("/") if part not in ("", ".")]
     if not text.startswith("/") or ".." in parts or not parts:
         raise ValueError(f'"{text}" is no absolute path; start it with "/" and leave out ".."')
-    if len(text) > 4095 or any(len(part.encode()) > 255 for part in parts):
+    path = "/" + "/".join(parts)
+    data = path.encode(errors="replace")
+    if len(data) > 4095 or any(len(part) > 255 for part in data.split(b"/")):
         raise ValueError("the path is too long; a part may have 255 bytes, all of it 4095")
-    return "/" + "/".join(parts)
+    return path
 
 
 def image(text: str) -> str:
     """A name that is looked up in the image directories, or an absolute path."""
     if "/" in text:
         return absolute(text)
-    if text[0] == "." or len(text) > 255 or not IMAGE_PLAIN.issuperset(text):
+    if text[:1] in ("", ".") or len(text) > 255 or not IMAGE_PLAIN.issuperset(text):
         raise ValueError(
             f'"{text}" is no name of an image; use A-Z a-z 0-9 . _ - + ~ ^ @ only, or write an absolute path'
         )

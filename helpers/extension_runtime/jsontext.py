@@ -34,13 +34,15 @@ class _Rules:
 
 def loads(text: str) -> Any:
     """The value that `text` is the JSON of.  Raises ValueError."""
-    if make_scanner is None:
-        import json
-
-        return json.loads(text)
-    stripped = text.strip(" \t\n\r")
     try:
+        if make_scanner is None:
+            import json
+
+            return json.loads(text)
+        stripped = text.strip(" \t\n\r")
         value, end = make_scanner(_Rules())(stripped, 0)
+    except RecursionError:
+        raise ValueError("is nested too deep") from None
     except (StopIteration, SystemError):
         # Before Python 3.13 the scanner has no error to raise while the package json is not imported.
         raise ValueError("holds no JSON") from None

@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 
-from extension_manifests.errors import ExtensionError, reason_of
+from extension_manifests.errors import ExtensionError, printable, reason_of
 
 from extension_runtime.cli import table
 from extension_runtime.cli.options import DONE, FAILED, WRONG_USAGE, Options, UsageError
@@ -55,7 +55,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print `message` with the way to help and exit with 2."""
-        self.exit(WRONG_USAGE, f"{PROGRAM}: {message}; see {self.prog} --help\n")
+        self.exit(WRONG_USAGE, f"{PROGRAM}: {printable(message)}; see {self.prog} --help\n")
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -132,7 +132,7 @@ def find(verb: str) -> Callable[[Options], int]:
 def complain(text: str) -> None:
     """One line on standard error, if there is one."""
     try:
-        print(f"{PROGRAM}: {text}", file=sys.stderr)
+        print(f"{PROGRAM}: {printable(text)}", file=sys.stderr)
     except (OSError, ValueError):
         pass
 

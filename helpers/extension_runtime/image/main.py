@@ -14,6 +14,7 @@ import sys
 from extension_manifests import classes
 from extension_manifests.errors import ExtensionError, printable
 from extension_manifests.escape import IMAGE_ROOT, decode
+from extension_manifests.names import name_problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,25 +49,23 @@ def parse(arguments: Sequence[str]) -> Call:
     plain: list[str] = []
     options: list[str] = []
     fake = False
-    rest = list(arguments)
-    while rest:
-        argument = rest.pop(0)
+    rest = iter(arguments)
+    for argument in rest:
         if argument == "--":
             plain += rest
             break
         if not argument.startswith("-") or argument == "-":
             plain.append(argument)
             continue
-        letters = argument[1:]
-        while letters:
-            letter, letters = letters[0], letters[1:]
+        for number, letter in enumerate(argument[1:], 2):
             if letter in "otN":
-                if not letters and not rest:
+                value = argument[number:] or next(rest, None)
+                if value is None:
                     raise CallError(f"-{letter} wants a value")
-                value, letters = letters or rest.pop(0), ""
                 if letter == "o":
                     options += value.split(",")
-            elif letter == "f":
+                break
+            if letter == "f":
                 fake = True
             elif letter not in "snvrwi":
                 raise CallError(printable(f"unknown option -{letter}"))
@@ -94,6 +93,10 @@ def split_target(target: str) -> tuple[str, str]:
     root, where, name = target.rstrip("/").rpartition(_WHERE)
     if not where or not name or "/" in name or not target.startswith("/"):
         raise CallError(printable(f"{target}: extensions are mounted at {_WHERE}NAME only"))
+    # A name is part of paths from here on: ".." would be one, too.
+    problem = name_problem(name)
+    if problem:
+        raise CallError(printable(f"{target}: {problem}"))
     return root, name
 
 

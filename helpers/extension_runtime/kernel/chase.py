@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 
-from extension_manifests.errors import ImageError, printable
+from extension_manifests.errors import ImageError, decoded, printable
 
 from extension_runtime.kernel import syscalls
 
@@ -162,16 +162,4 @@ def text_of(fd: int, shown: str, limit: int) -> str:
         raise ImageError(printable(f"{shown}: cannot be read: {error.strerror}")) from None
     if len(data) > limit:
         raise ImageError(printable(f"{shown}: has more than {limit} bytes; no more are read"))
-    return _decoded(data, shown)
-
-
-def _decoded(data: bytes, shown: str) -> str:
-    nul = data.find(b"\0")
-    if nul >= 0:
-        line = data.count(b"\n", 0, nul) + 1
-        raise ImageError(printable(f"{shown}:{line}: holds a NUL byte; write plain text"))
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ImageError(printable(f"{shown}:{line}: is not UTF-8; write plain text")) from None
+    return decoded(data, lambda line, text: ImageError(printable(f"{shown}:{line}: {text}")))

@@ -11,13 +11,18 @@ FLAGS = ("ro", "nosuid", "nodev", "noexec")
 
 
 class Mount:
-    """One line of mountinfo; `options` are the mount's own (not the superblock's), `path` is unescaped."""
+    """One line of mountinfo; `options` are the mount's own (not the superblock's), `path` is unescaped.
+
+    Raises ValueError for what is no such line.
+    """
 
     __slots__ = ("dev", "fstype", "id", "options", "parent", "path", "propagation", "root", "source", "super_options")
 
     def __init__(self, line: str) -> None:
         left, _, right = line.partition(" - ")
         fields = left.split(" ")
+        if len(fields) < 6:
+            raise ValueError(f"no line of a mount table: {line!a:.200}")
         self.id = int(fields[0])
         self.parent = int(fields[1])
         self.dev = fields[2]
@@ -42,7 +47,7 @@ class Mount:
 
 
 class Table:
-    """A mount table at one moment."""
+    """A mount table at one moment.  Raises ValueError for a text that is none."""
 
     __slots__ = ("_children", "mounts")
 
@@ -56,13 +61,13 @@ class Table:
     def stack(self, top: int) -> list[Mount]:
         """The mounts that lie on one another at the place of mount `top`, lowest first."""
         mount = self.mounts[top]
-        found = [mount]
+        found = {mount.id: mount}
         while (below := self.mounts.get(mount.parent)) is not None and below.path == mount.path:
-            if below is mount:
+            # The root is its own parent; and while a table is read, the number of a mount that goes is given again.
+            if below.id in found:
                 break
-            found.append(below)
-            mount = below
-        return found[::-1]
+            found[below.id] = mount = below
+        return list(found.values())[::-1]
 
     def covering(self, mount: Mount) -> Mount:
         """The mount that is seen at the place of `mount`: itself, or the uppermost on its root."""

@@ -30,7 +30,7 @@ def argument_paths(properties: Mapping[str, str]) -> list[str]:
 def _fields(properties: Mapping[str, str], key: str) -> list[tuple[str, str]]:
     """The fields of commands as systemctl shows them: { path=/bin/x ; argv[]=/bin/x -a ; ... }, a line for each."""
     found = []
-    for line in properties.get(key, "").splitlines():
+    for line in properties.get(key, "").split("\n"):  # an argument may hold what Unicode takes for the end of a line
         for field in line.strip("{} ").split(" ; "):
             name, _, value = field.strip().partition("=")
             found.append((name, value))

@@ -45,7 +45,7 @@ class Systemd:
         """All units that are loaded."""
         text = self._call("list-units", "--all", "--full", "--plain", "--no-legend", "--no-pager")
         found = {}
-        for line in text.splitlines():
+        for line in text.split("\n"):
             words = line.lstrip(" ●*×○↻").split(None, 4)
             if len(words) >= 4:
                 found[words[0]] = Unit(words[0], words[1], words[2], words[3])
@@ -54,7 +54,7 @@ class Systemd:
     def jobs(self) -> dict[str, tuple[str, str]]:
         """Unit to (type, "waiting" or "running") of every queued job."""
         text = self._call("list-jobs", "--full", "--plain", "--no-legend", "--no-pager")
-        lines = [line.split() for line in text.splitlines()]
+        lines = [line.split() for line in text.split("\n")]
         return {words[1]: (words[2], words[3]) for words in lines if len(words) == 4 and words[0].isdigit()}
 
     def show(self, units: Sequence[str], properties: Iterable[str], must: bool = False) -> dict[str, dict[str, str]]:
@@ -67,7 +67,8 @@ class Systemd:
         text = self._call("show", f"--property={','.join(properties)}", "--no-pager", "--", *units, check=must)
         found: dict[str, dict[str, str]] = {unit: {} for unit in units}
         for unit, block in zip(units, text.strip("\n").split("\n\n"), strict=must):
-            for line in block.splitlines():
+            # Not splitlines(): a description may hold what Unicode takes for the end of a line, and more behind it.
+            for line in block.split("\n"):
                 key, _, value = line.partition("=")
                 found[unit][key] = f"{found[unit][key]}\n{value}" if key in found[unit] else value
         return found

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SUFFIX = ".action"
 DIGITS_MAX = 9
 VERBS = ("merge", "refresh", "unmerge")
+COMMAND_MAX = 32 << 10  # characters
 # fmt: off
 KEYS = (
     Key("Trigger", "Path", "glob*", "", "paths",
@@ -180,6 +181,9 @@ def _number(text: str) -> int:
 def _command(text: str) -> tuple[str, ...]:
     import shlex
 
+    # What takes it apart takes four times as long for twice as much.
+    if len(text) > COMMAND_MAX:
+        raise ValueError(f"has more than {COMMAND_MAX} characters; write a script and call that")
     try:
         words = tuple(shlex.split(text))
     except ValueError:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from extension_manifests.names import UNIT_MAX
 from extension_manifests.unitfile import parse
 from extension_manifests.values import says
 
@@ -140,7 +141,10 @@ class UnitFiles:
                 problems: list[ManifestError] = []
                 for entry in parse(self.view.text(path), path, problems):
                     place = (entry.section, entry.key)
-                    found[place] = [*found.get(place, ()), entry.value] if entry.value else []
+                    if entry.value:
+                        found.setdefault(place, []).append(entry.value)
+                    else:
+                        found[place] = []
             self._settings[unit] = found
         return self._settings[unit]
 
@@ -176,6 +180,7 @@ class UnitFiles:
         plain = [
             word.replace("%i", instance if at else "").replace("%I", instance if at else "").replace("%p", prefix)
             for word in found
+            if len(word) <= UNIT_MAX  # a file may be one such word
         ]
         return list(dict.fromkeys(word for word in plain if "%" not in word and word != f"{stem}.{suffix}.d"))
 

@@ -88,7 +88,8 @@ class _Namespace:
     __slots__ = ("ids", "others", "stale")
 
     def __init__(self, table: bytes, old: Mapping[bytes, str]) -> None:
-        lines = [line.split(b" ", 3) for line in table.splitlines()]
+        # Not splitlines(): anybody may mount on a path with a carriage return.
+        lines = [line.split(b" ", 3) for line in table.split(b"\n") if line]
         self.ids = {line[0] for line in lines}
         # A file system that was made since may have the number of an overlay that is gone.
         self.stale = next((old[line[2]] for line in lines if line[2] in old and OURS in line[3]), "")
@@ -121,7 +122,7 @@ class _Search:
 
     def unit(self, pid: str) -> str:
         """The unit that `pid` belongs to, "" for a kernel thread."""
-        for line in self.read(pid, "cgroup").splitlines():
+        for line in self.read(pid, "cgroup").split(b"\n"):
             if line.startswith((b"0::", b"1:name=systemd:")):
                 unit = unit_of(os.fsdecode(line.rpartition(b":")[2]))
                 if unit:
@@ -151,7 +152,7 @@ class _Search:
             # Most processes have nothing of it: do not take their lines apart.
             if device not in data or number in namespace.others:
                 continue
-            for line in data.splitlines():
+            for line in data.split(b"\n"):
                 fields = line.split(None, 5)
                 if len(fields) == 6 and fields[3] == device.strip():
                     shown = fields[5].removesuffix(DELETED)

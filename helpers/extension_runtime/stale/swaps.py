@@ -121,10 +121,25 @@ def _sound(entry: object) -> bool:
     swapped, covered, changed = (entry.get(key) for key in ("swapped", "covered", "changed"))
     if not (isinstance(swapped, dict) and isinstance(covered, dict) and isinstance(changed, list)):
         return False
-    words = [*swapped, *swapped.values(), *covered, *covered.values(), *changed]
-    return all(isinstance(word, str) for word in words)
+    words = [*swapped.values(), *covered.values(), *changed]
+    return all(map(_device, (*swapped, *covered))) and all(isinstance(word, str) and _plain(word) for word in words)
+
+
+def _device(word: str) -> bool:
+    major, colon, minor = word.partition(":")
+    return bool(colon) and all(part.isascii() and part.isdecimal() and len(part) < 10 for part in (major, minor))
+
+
+def _plain(word: str) -> bool:
+    """Whether it is the name of a file: JSON can say more."""
+    try:
+        os.fsencode(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _mounted(proc: str) -> set[str]:
-    with open(f"{proc}/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+    # A carriage return in a path is no end of a line.
+    with open(f"{proc}/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         return {line.split(" ", 3)[2] for line in file}

@@ -50,6 +50,8 @@ def test_root_is_absolute_and_the_running_system_is_empty(tmp_path: Path, monkey
         ["list", "--dry-run"],
         ["merge", "--always"],
         ["--root=/does/not/exist", "list"],
+        ["--root=/does\n/not/\x1bexist", "list"],
+        ["list", "--unknown\nline"],
     ],
 )
 def test_wrong_usage_is_2_and_one_line(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,6 +60,7 @@ def test_wrong_usage_is_2_and_one_line(argv: list[str], capsys: pytest.CaptureFi
     assert said.out == ""
     assert said.err.startswith("extensionctl: ")
     assert said.err.count("\n") == 1
+    assert said.err[:-1].isprintable()
 
 
 def test_help_of_every_verb_is_0(capsys: pytest.CaptureFixture[str]) -> None:

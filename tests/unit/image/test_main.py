@@ -38,6 +38,7 @@ def test_arguments(arguments: str, source: str, target: str, options: list[str],
         ("a", "want SOURCE TARGET [-sfnv] [-o OPTIONS]"),
         ("a b c", "want SOURCE TARGET [-sfnv] [-o OPTIONS]"),
         ("a b -o", "-o wants a value"),
+        ("a b -nsfo", "-o wants a value"),
         ("a b -nx", "unknown option -x"),
         ("a b --help", "unknown option --"),
     ],
@@ -78,6 +79,13 @@ def test_targets(target: str, root: str, name: str) -> None:
 def test_wrong_targets(target: str) -> None:
     with pytest.raises(CallError, match=r": extensions are mounted at /run/extension/NAME only$"):
         main.split_target(target)
+
+
+@pytest.mark.parametrize("name", ["..", ".a", "a b", "a\n", "é", "a" * 201])
+def test_a_target_whose_name_is_none(name: str) -> None:
+    """It is a part of paths, and a word of units."""
+    with pytest.raises(CallError, match=r"^/run/extension/[^\n]*: the name "):
+        main.split_target(f"/run/extension/{name}")
 
 
 def test_a_request_with_nothing_asked_for() -> None:

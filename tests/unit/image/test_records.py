@@ -40,7 +40,7 @@ def test_records(tmp_path: Path) -> None:
         ("[]", "no record"),
         ('{"state": "great"}', "no such state: great"),
         ('{"state": "attached", "classes": 7}', "has no right classes"),
-        ("[" * 99999, "recursion"),
+        ("[" * 99999, "nested too deep"),
         ("\xff", "holds no JSON"),
     ],
 )

@@ -197,7 +197,7 @@ def test_text_is_read_up_to_the_limit(limit: int, root: Path, root_fd: int) -> N
     [
         (b"123456", "shown: has 6 bytes; at most 5 are read"),
         (b"a\n\0", "shown:2: holds a NUL byte; write plain text"),
-        (b"\n\n\xff", "shown:3: is not UTF-8; write plain text"),
+        (b"\n\n\xff", "shown:3: is not UTF-8; save the file in that encoding"),
     ],
 )
 def test_what_is_no_text(data: bytes, text: str, root: Path, root_fd: int) -> None:

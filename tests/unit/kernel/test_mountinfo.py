@@ -48,6 +48,22 @@ def test_below_begins_with_what_was_mounted_last() -> None:
     assert [m.id for m in Table(TEXT).below("/us")] == []
 
 
+@pytest.mark.parametrize(
+    "line", ["", "20 1 8:1 / /", "x 1 8:1 / / rw - a b c", "20 1 8:1 / /\\09 rw - a b c", "- a b c"]
+)
+def test_what_is_no_line_of_a_table(line: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Mount(line)
+    with pytest.raises(ValueError, match=r"."):
+        Table(f"{line}\n")
+
+
+def test_a_stack_ends_where_numbers_go_round() -> None:
+    """A table is read in pieces, and the number of a mount that goes meanwhile is given again."""
+    table = Table("7 9 0:1 / /a rw - tmpfs a rw\n8 7 0:2 / /a rw - tmpfs b rw\n9 8 0:3 / /a rw - tmpfs c rw\n")
+    assert [m.id for m in table.stack(9)] == [7, 8, 9]
+
+
 def test_only_a_newline_ends_a_line() -> None:
     text = "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n21 20 0:9 / /a\x85\u2028\x0b\x1c\rb rw - tmpfs tmpfs rw\n"
     assert [m.path for m in Table(text).mounts.values()] == ["/", "/a\x85\u2028\x0b\x1c\rb"]

@@ -10,6 +10,7 @@ from extension_manifests.errors import (
     EmitError,
     ExtensionError,
     ManifestError,
+    decoded,
     printable,
     warning,
 )
@@ -67,3 +68,21 @@ def test_an_error_carries_its_diagnostic() -> None:
 def test_there_is_one_tree_of_errors() -> None:
     assert issubclass(ManifestError, ExtensionError)
     assert issubclass(EmitError, ExtensionError)
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "text"),
+    [
+        (b"a\n\0\xff", 2, "holds a NUL byte; write plain text"),
+        (b"\n\n\xff", 3, "is not UTF-8; save the file in that encoding"),
+        (b"\xed\xa0\x80", 1, "is not UTF-8; save the file in that encoding"),
+    ],
+)
+def test_what_is_no_text(data: bytes, line: int, text: str) -> None:
+    with pytest.raises(ManifestError) as raised:
+        decoded(data, lambda line, text: ManifestError("/a", line, text))
+    assert str(raised.value) == f"/a:{line}: {text}"
+
+
+def test_text_is_as_it_is_written() -> None:
+    assert decoded("größe\r\n".encode(), lambda line, text: ManifestError("/a", line, text)) == "größe\r\n"

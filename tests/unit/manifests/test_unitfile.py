@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from extension_manifests.errors import ManifestError
-from extension_manifests.unitfile import parse
+from extension_manifests.unitfile import PROBLEMS_MAX, parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,6 +65,14 @@ def test_collects_problems_and_goes_on() -> None:
     entries = parse("x\n[A]\nk\nl=1\n", "f", problems)
     assert [problem.diagnostic.line for problem in problems] == [1, 3]
     assert [entry.key for entry in entries] == ["l"]
+
+
+def test_a_file_of_nothing_but_mistakes_is_told_of_once() -> None:
+    problems: list[ManifestError] = []
+    assert [entry.key for entry in parse("x\n" * 500 + "[A]\nk=1\n", "f", problems)] == ["k"]
+    assert [problem.diagnostic.line for problem in problems] == list(range(1, PROBLEMS_MAX + 2))
+    assert str(problems[-2]) == f'f:{PROBLEMS_MAX}: "x" has no "="; write Key=value, or "#" before a comment'
+    assert str(problems[-1]) == f"f:{PROBLEMS_MAX + 1}: more lines cannot be understood and are ignored; correct them"
 
 
 @settings(max_examples=300, deadline=None, database=None)

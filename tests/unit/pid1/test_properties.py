@@ -48,3 +48,10 @@ def test_paths_among_the_arguments_of_start() -> None:
 )
 def test_folders_of_libraries(environment: str, folders: list[str]) -> None:
     assert properties.library_folders(environment) == folders
+
+
+@pytest.mark.parametrize("char", "\x0b\x0c\r\x1c\x85\u2028")
+def test_only_a_newline_ends_a_command(char: str) -> None:
+    shown = f"{{ path=/bin/a ; argv[]=/bin/a x{char}path=/x{char} /etc/b ; ignore_errors=no }}\n"
+    assert properties.program_paths({"ExecStart": shown}) == ["/bin/a"]
+    assert "/etc/b" in properties.argument_paths({"ExecStart": shown})

@@ -119,3 +119,15 @@ def test_a_journal_that_cannot_be_asked_has_no_log() -> None:
 def test_which_units_run() -> None:
     states = ("active", "reloading", "activating", "refreshing", "maintenance", "inactive", "failed", "deactivating")
     assert [Unit("a", "loaded", state, "x").running for state in states] == [True] * 5 + [False] * 3
+
+
+@pytest.mark.parametrize("char", "\x0b\x0c\r\x1c\x85\u2028")
+def test_a_text_of_somebody_is_one_value(char: str) -> None:
+    """Else a unit's description could say that the unit runs."""
+    said = f"x{char}ActiveState=active{char}y.service loaded active running"
+    shown = Systemd(Answers(show=f"Id=a.service\nActiveState=failed\nDescription={said}\n")).show(["a.service"], ["Id"])
+    assert shown == {"a.service": {"Id": "a.service", "ActiveState": "failed", "Description": said}}
+    systemd = Systemd(
+        Answers(list_units=f"a.service loaded failed failed {said}\n", list_jobs=f"1 a.service start{char}x\n")
+    )
+    assert list(systemd.units()) == ["a.service"]

@@ -121,3 +121,10 @@ def test_shipped_actions_are_right() -> None:
         actionfile.build(file.stem, str(file), parse(file.read_text(), str(file)), diagnostics)
     assert diagnostics == []
     assert {file.suffix for file in SHIPPED.iterdir()} == {".action"}
+
+
+def test_a_command_has_an_end() -> None:
+    longest = "/x " + "a" * (actionfile.COMMAND_MAX - 3)
+    assert read(f"[Trigger]\nPath=/x\n[Action]\nExec={longest}\n").exec == ("/x", longest[3:])
+    with pytest.raises(ManifestError, match=f"Exec= has more than {actionfile.COMMAND_MAX} characters; write a script"):
+        read(f"[Trigger]\nPath=/x\n[Action]\nExec={longest}a\n")

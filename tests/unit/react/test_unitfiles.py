@@ -181,3 +181,9 @@ def test_an_instance_that_is_a_link_to_its_template_is_no_alias(tmp_path: Path) 
     found = units(tmp_path, {f"{LOW}/a@.service": "[Service]\n", f"{LOW}/a@1.service": "->a@.service"})
     assert found.canonical("a@1.service") == "a@1.service"
     assert found.exists("a@1.service")
+
+
+def test_what_is_longer_than_a_unit_s_name_pulls_in_nothing(tmp_path: Path) -> None:
+    """A file may be one word of specifiers, each a name long."""
+    found = units(tmp_path, {f"{LOW}/x@.service": f"[Unit]\nWants={'%i' * 200}.service b.service\n"})
+    assert found.pulled_by("x@1.service") == ["b.service"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from extension_runtime.stale import search, swaps
 from fake_systemd import FakeSystemd
-from stale_proc import MAPS, Proc
+from stale_proc import MAPS, TABLE, Proc
 
 
 def test_each_swap_counts_only_what_changed_since(proc: Proc, tmp_path: Path) -> None:
@@ -120,10 +120,26 @@ def test_a_device_is_told_as_mount_tables_write_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "{", "7", "[7]", "[{}]", '[{"swapped": 7, "covered": {}, "changed": []}]',
-     '[{"swapped": {"0:45": 7}, "covered": {}, "changed": []}]', '[{"swapped": {}, "covered": {}, "changed": [7]}]'],
+     '[{"swapped": {"0:45": 7}, "covered": {}, "changed": []}]', '[{"swapped": {}, "covered": {}, "changed": [7]}]',
+     '[{"swapped": {"045": "/usr"}, "covered": {}, "changed": []}]', "[" * 100_000,
+     '[{"swapped": {"0:": "/usr"}, "covered": {}, "changed": []}]',
+     '[{"swapped": {"0:45": "/usr"}, "covered": {"x:1": ""}, "changed": []}]',
+     '[{"swapped": {"0:45": "/usr"}, "covered": {"9999999999:1": ""}, "changed": []}]',
+     '[{"swapped": {"0:45": "/usr"}, "covered": {}, "changed": ["\\ud800"]}]',
+     '[{"swapped": {"0:45": "\\ud800"}, "covered": {}, "changed": []}]'],
 )  # fmt: skip
 def test_what_record_did_not_write_is_passed_over(tmp_path: Path, text: str) -> None:
     (tmp_path / "views.json").write_text(text)
     assert swaps.find(str(tmp_path)) == []
     swaps.record(str(tmp_path), {"0:45": "/usr"}, ["/usr/x"])
     assert len(json.loads((tmp_path / "views.json").read_text())) == 1
+
+
+def test_a_carriage_return_in_a_path_is_no_end_of_a_line(proc: Proc, tmp_path: Path) -> None:
+    """Anybody may mount on such a path in a namespace of their own, and some can in that of others."""
+    table = TABLE + b"22 20 0:60 / /a\rb rw - tmpfs a rw\n"
+    (proc.path / "self/mountinfo").write_bytes(table)
+    swaps.record(str(tmp_path), {"0:45": "/usr"}, ["/usr/one"])
+    proc.add(1000, "a.service", table=table, namespace="mnt:[2]")
+    proc.add(1001, "b.service", MAPS % ("00:2d", "/one"))
+    assert [view.unit for view in swaps.find(str(tmp_path), str(proc.path))] == ["b.service"]
