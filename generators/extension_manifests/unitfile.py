@@ -71,12 +71,14 @@ def logical_lines(text: str) -> list[tuple[int, str]]:
     pending = ""
     start = 0
     for number, line in enumerate(text.split("\n"), 1):
+        if not line and not start:
+            continue  # most lines of a file that is as large as one may be
         # Comments count before continuation: one between continued lines does not end them.
         if line.lstrip(WHITE)[:1] in ("#", ";"):
             continue
         if not start:
             start = number
-        if continues(line):
+        if line[-1:] == "\\" and continues(line):
             pending += line[:-1] + " "
             continue
         out.append((start, pending + line))

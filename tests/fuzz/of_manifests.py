@@ -38,6 +38,7 @@ GOOD = {
     "policy": ("root=verity+signed:swap=absent", "*", "~", "-"),
     "roothash": ("ab" * 32, "/a/hash", "AB" * 16, "abc"),
     "signature": ("base64:abcd", "/a/sig", "base64:", "base64:+/="),
+    "glob": ("/usr/share/doc/*", "/usr/sbin", "/**", "/etc/[a-c]", "/etc/[c-a]", "/[", "usr"),
     "text": ("a text", "%n", "!x", "|/path", "a\\", '"a b"'),
 }
 WORDS = [

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from extension_manifests.classes import HIERARCHIES
-from extension_manifests.errors import ImageError
+from extension_manifests.errors import ImageError, printable
 
 from extension_runtime import boundary, files, jsontext
 from extension_runtime.image.record import LISTS, STATES, TEXTS, UNKNOWN, Record
@@ -77,7 +77,7 @@ def from_json(text: str, path: str) -> Record:
             raise RecordError(f"{path}: has no right {key}")
         setattr(record, key, [_text(path, key, item) for item in items])
     if record.state not in STATES:
-        raise RecordError(f"{path}: no such state: {record.state[:80]}")
+        raise RecordError(printable(f"{path}: no such state: {record.state[:80]}"))
     if not {*record.hierarchies} <= {*HIERARCHIES}:
         raise RecordError(f"{path}: has no right hierarchies")
     return record

@@ -39,6 +39,7 @@ def test_records(tmp_path: Path) -> None:
         ("{", "Expecting property name"),
         ("[]", "no record"),
         ('{"state": "great"}', "no such state: great"),
+        ('{"state": "a\\nb"}', "no such state: a\\x0ab"),
         ('{"state": "attached", "classes": 7}', "has no right classes"),
         ("[" * 99999, "nested too deep"),
         ("\xff", "holds no JSON"),
