@@ -19,7 +19,10 @@ if TYPE_CHECKING:
         """A layer or a base.  Paths are relative to it, "" is the tree itself.  Methods raise OSError."""
 
         def kinds(self, folder: str) -> Mapping[str, str]:
-            """The names in `folder`, and what each is; nothing where it is no folder."""
+            """The names in `folder`, and what each is, whiteouts that are files as files; nothing if it is none."""
+
+        def hides(self, path: str) -> bool:
+            """Whether the file `path` is a whiteout."""
 
         def traits(self, folder: str) -> Traits:
             """Mode, owner and attributes of `folder`."""
@@ -163,13 +166,17 @@ class _Comparison:
             base = self._base_kinds(folder) if in_base else {}
             prefix = f"{folder}/" if folder else ""
             at_risk = self._library(folder)
-            for name, found in self._names(folder, parts).items():
+            for name, given in self._names(folder, parts).items():
                 below = base.get(name, "")
-                if not below and len(found) == 1 and found[0][1] == FILE and not self.mounts and not at_risk:
+                alone = not below and len(given) == 1 and not self.mounts
+                if alone and given[0][1] == FILE and not at_risk:
                     continue  # most of all names: a file of its own
-                if not any(part.fresh for part, _kind in found):
+                if not any(part.fresh for part, _kind in given):
                     continue
                 path = prefix + name
+                if below == FILE and self._is_gone(path):
+                    below = ""
+                found = given if alone else [(part, self._kind(part, path, kind)) for part, kind in given]
                 self._settle(path, found, below, at_risk)
                 folders = [part for part, kind in found if kind == FOLDER]
                 if any(part.fresh for part in folders) and (
@@ -186,6 +193,13 @@ class _Comparison:
             return {name: kind for name, kind in kinds.items() if kind != WHITE}
         return kinds
 
+    def _is_gone(self, path: str) -> bool:
+        """Whether an overlay does not show the base's file `path`, whatever lies over it."""
+        try:
+            return self.ground.base.hides(path)
+        except OSError:
+            return True
+
     def _names(self, folder: str, parts: Sequence[Part]) -> dict[str, list[tuple[Part, str]]]:
         """What each name in `folder` is in the layers that have it, lowest first."""
         found: dict[str, list[tuple[Part, str]]] = {}
@@ -198,6 +212,14 @@ class _Comparison:
             for name, kind in kinds.items():
                 found.setdefault(name, []).append((part, kind))
         return found
+
+    def _kind(self, part: Part, path: str, kind: str) -> str:
+        """What a layer has at `path`, where it is `kind` at first sight."""
+        try:
+            return WHITE if kind == FILE and part.tree.hides(path) else kind
+        except OSError as error:
+            self._unreadable(part, path, error)
+            return kind
 
     def _unreadable(self, part: Part, path: str, error: OSError) -> None:
         if part.fresh:  # of others it is known what they do

@@ -72,20 +72,20 @@ def _scan(path: str, found: dict[str, Item]) -> None:
     overlayfs.rst, "Whiteouts and opaque directories", says what they mean.  Only trusted.overlay.* counts: the overlays
     are mounted without "userxattr".
     """
-    marked = _attribute(path, OPAQUE) == b"x"  # whiteouts may then be files with an attribute
     with os.scandir(path) as names:
         for name in names:
             try:
-                found[name.name] = _entry(name.path, name.stat(follow_symlinks=False), marked)
+                found[name.name] = _entry(name.path, name.stat(follow_symlinks=False))
             except FileNotFoundError:
                 continue
 
 
-def _entry(path: str, info: os.stat_result, marked: bool) -> Item:
+def _entry(path: str, info: os.stat_result) -> Item:
     mode, kind, target, opaque = info.st_mode, "other", "", False
     if stat.S_ISREG(mode):
         kind = "file"
-        if marked and info.st_size == 0 and _attribute(path, WHITEOUT) is not None:
+        # The folder should be marked for this, but only a listing needs that: a look-up goes without.
+        if info.st_size == 0 and _attribute(path, WHITEOUT) is not None:
             kind = "whiteout"
     elif stat.S_ISDIR(mode):
         kind, opaque = "folder", _attribute(path, OPAQUE) == b"y"

@@ -35,11 +35,16 @@ class Outline:
         self._known: dict[str, dict[str, str]] = {}
 
     def kinds(self, folder: str) -> dict[str, str]:
-        """The names in `folder`, and what each is; nothing where it is no folder."""
+        """The names in `folder`, and what each is at first sight; nothing where it is no folder."""
         known = self._known.get(folder)
         if known is None:
             known = self._known[folder] = _scan(self._place(folder))
         return known
+
+    def hides(self, path: str) -> bool:
+        """Whether the file `path` is a whiteout, whatever its folder says of that (overlayfs.rst says it should)."""
+        place = self._place(path)
+        return os.lstat(place).st_size == 0 and _attribute(place, WHITEOUT) is not None
 
     def traits(self, folder: str) -> Traits:
         """Mode, owner and attributes of `folder`."""
@@ -88,12 +93,6 @@ def _scan(path: str) -> dict[str, str]:
             else:
                 info = entry.stat(follow_symlinks=False)
                 found[entry.name] = WHITE if stat.S_ISCHR(info.st_mode) and info.st_rdev == 0 else SPECIAL
-    # Where the folder says so, whiteouts may be files with an attribute (overlayfs.rst, "Whiteouts and opaque
-    # directories").
-    if _attribute(path, OPAQUE) == b"x":
-        for name in [name for name, kind in found.items() if kind == FILE]:
-            if _attribute(f"{path}/{name}", WHITEOUT) is not None:
-                found[name] = WHITE
     return found
 
 

@@ -120,7 +120,19 @@ def _differs(outlook: Outlook, order: Order, item: Wanted) -> bool:
         return hierarchy.found is None and hierarchy.has_base
     if order.always or recorded is None or hierarchy.generation != recorded.generation:
         return True
-    return item.spec() != recorded.spec
+    if item.spec() != recorded.spec:
+        return True
+    # The layers stay, but what was found in them is new: with another Hides=, or by a version that looks for more.
+    prefix = f"/{item.name}/"
+    stood = [outlook.state.now.extensions.get(name) for name, _folder in recorded.layers]
+    mended = {
+        path.removeprefix(prefix)
+        for standing in stood
+        if standing
+        for path in standing.mends
+        if path.startswith(prefix)
+    }
+    return mended != set(item.mends)
 
 
 def _goal(outlook: Outlook, order: Order, choices: list[Choice], wanted: list[Wanted], todo: Sequence[Wanted]) -> Goal:

@@ -39,7 +39,7 @@ def build(base: str, folders: Iterable[str], layers: Sequence[str] = (), importe
         os.close(context)
     try:
         root = f"/proc/self/fd/{tree}"
-        _take_after(f"{root}/.", base)
+        take_after(f"{root}/.", base)
         above = [imported] if imported else []
         shown: dict[str, Sequence[str]] = {"": [*above, *layers, base]}
         made = {""}
@@ -51,7 +51,7 @@ def build(base: str, folders: Iterable[str], layers: Sequence[str] = (), importe
                 os.mkdir(f"{root}/{folder}", 0o700)
                 made.add(folder)
                 own = f"{imported}/{folder}"
-                _take_after(f"{root}/{folder}", own if own in shown[folder] else inside)
+                take_after(f"{root}/{folder}", own if own in shown[folder] else inside)
     except BaseException:
         os.close(tree)
         raise
@@ -83,7 +83,7 @@ def _with_parents(folders: Iterable[str]) -> list[str]:
     return sorted(found - {""})
 
 
-def _take_after(path: str, model: str) -> None:
+def take_after(path: str, model: str) -> None:
     """Give the folder `path` owner, attributes and mode of the folder `model`."""
     wanted = traits(model)
     os.chown(path, wanted.uid, wanted.gid)

@@ -8,6 +8,9 @@ import os
 from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.overlay.top import OverlayError
 
+# An automount is carried as it is: to have something mounted there may take for ever.
+_WHOLE = syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE | syscalls.AT_NO_AUTOMOUNT
+
 
 def carry_submounts(target: str, place: str) -> list[str]:
     """Bind what is mounted below the visible mount at `target` to the same paths below `place`; return those paths.
@@ -40,7 +43,7 @@ def carry_submounts(target: str, place: str) -> list[str]:
 
 def _carry(path: str, relative: str, place: str) -> None:
     """Bind the tree of mounts at `path` to `relative` in the tree at `place`, which no link there can lead out of."""
-    tree = syscalls.open_tree(path, syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
+    tree = syscalls.open_tree(path, _WHOLE)
     try:
         inside = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -68,7 +71,7 @@ def added_submounts(target: str, tops: int) -> list[tuple[str, int]]:
     before = {mount.path for mount in table.submounts(table.mounts[anchor.parent])}
     prefix = target + "/"
     added = [m.path for m in table.submounts(stack[-1]) if m.path.startswith(prefix) and m.path not in before]
-    return [(path, syscalls.open_tree(path, syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)) for path in added]
+    return [(path, syscalls.open_tree(path, _WHOLE)) for path in added]
 
 
 def _within(path: str, target: str) -> bool:

@@ -9,6 +9,7 @@ import stat
 
 from extension_runtime.files import folder
 from extension_runtime.kernel import chase, mountinfo, syscalls
+from extension_runtime.overlay.skeleton import take_after
 from extension_runtime.overlay.top import OverlayError
 from extension_runtime.paths import Paths
 
@@ -20,7 +21,7 @@ DEFAULT_PARENT = "/var/lib/extensions.mutable"
 
 
 def ephemeral(paths: Paths, hierarchy: str, base: str, made: list[str]) -> str:
-    """The upper of an ephemeral hierarchy, below /run, made with the mode and owner of the folder `base`.
+    """The upper of an ephemeral hierarchy, below /run, made with mode, owner and attributes of the folder `base`.
 
     The folders that were missing are added to `made`.
     """
@@ -101,10 +102,8 @@ def _make_default(paths: Paths, hierarchy: str, base: str, made: list[str]) -> N
 
 
 def _make_like(path: str, base: str) -> None:
-    like = os.stat(base)
     os.mkdir(path, 0o700)
-    os.chown(path, like.st_uid, like.st_gid)
-    os.chmod(path, stat.S_IMODE(like.st_mode))
+    take_after(path, base)
 
 
 def _check_file_system(upper: str, hierarchy: str) -> None:

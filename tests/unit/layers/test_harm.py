@@ -37,6 +37,7 @@ class Node:
         self.bent = bent
         self.owner = owner
         self.labels = dict(labels or {})
+        self.hides = kind == WHITE and text == "attribute"
 
     def __repr__(self) -> str:
         return f"{self.kind}({self.text}{self.bent}{self.inside or ''})"
@@ -75,6 +76,11 @@ def white() -> Node:
     return Node(WHITE)
 
 
+def hiding_file() -> Node:
+    """An empty file that an attribute makes a whiteout."""
+    return Node(WHITE, "attribute")
+
+
 _numbers = count()
 
 
@@ -103,7 +109,11 @@ class Fake:
         self.asked.append(path)
         if self.top.at(path) is None:
             return {}
-        return {name: node.kind for name, node in self._node(path).inside.items()}
+        # Some whiteouts are files at first sight.
+        return {name: FILE if node.hides else node.kind for name, node in self._node(path).inside.items()}
+
+    def hides(self, path: str) -> bool:
+        return self._node(path).hides
 
     def traits(self, path: str) -> Traits:
         node = self._node(path)
@@ -179,6 +189,7 @@ KINDS: dict[str, Callable[[str], dict[str, Node]]] = {
     "link to a file": lambda _inside: {"x": link("f")},
     "dangling link": lambda _inside: {"x": link("gone")},
     "whiteout": lambda _inside: {"x": white()},
+    "whiteout by attribute": lambda _inside: {"x": hiding_file()},
     "special": lambda _inside: {"x": special()},
 }
 FILES = ("file", "link to a file", "dangling link")
@@ -187,7 +198,7 @@ FOLDERS = ("folder", "empty folder")
 
 def expected(above: str, below: str) -> str:
     """What comes of it: "", override or harm; by the words in extension(5), not by the code."""
-    if "nothing" in (above, below) or below == "whiteout":
+    if "nothing" in (above, below) or below.startswith("whiteout"):
         return ""
     if above in FOLDERS and below in FOLDERS:
         return ""
@@ -319,6 +330,7 @@ def test_a_layer_that_cannot_be_read_is_stopped_and_no_other_one() -> None:
 def test_a_base_that_cannot_be_read_is_as_one_that_has_nothing_there() -> None:
     base, layer = tree(d=folder(x=file())), tree(d=folder(x=white(), y=file()))
     assert said(compared(base, layer, broken_base=[""])[0]) == ([], [], {})
+    assert said(compared(base, tree(d=folder(x=file("2"))), broken_base=["d/x"])[0]) == ([], [], {})
     # Its folder is there, and what it is like is needed.
     assert compared(base, layer, broken_base=["d"])[0].stops == ["/usr/d: cannot be read: Input/output error"]
 
@@ -516,7 +528,8 @@ def test_impacts_add_up() -> None:
 
 names = st.sampled_from("abcd")
 leaves = st.one_of(
-    st.sampled_from("12").map(file), names.map(link), st.builds(white), st.builds(special), st.just(file("3"))
+    *(st.sampled_from("12").map(file), names.map(link), st.builds(white), st.builds(hiding_file)),
+    *(st.builds(special), st.just(file("3"))),
 )
 
 

@@ -91,7 +91,8 @@ def test_attributes_of_overlayfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "empty": "file",
         "full": "file",
     }
-    assert folder.entries("plain")["f"].kind == "file"
+    # A folder should be marked for that, but a look-up in an overlay goes without.
+    assert folder.entries("plain")["f"].kind == "whiteout"
 
 
 def test_a_device_of_number_0_is_a_whiteout(tmp_path: Path) -> None:

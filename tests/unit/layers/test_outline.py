@@ -46,19 +46,22 @@ def test_devices_and_whiteouts(tmp_path: Path) -> None:
     assert Outline(str(tmp_path)).kinds("") == {"white": WHITE, "null": SPECIAL, "block": SPECIAL}
 
 
-def test_files_are_whiteouts_where_the_folder_says_that_there_are_such(tmp_path: Path) -> None:
+def test_an_empty_file_with_an_attribute_is_a_whiteout_whatever_its_folder_says(tmp_path: Path) -> None:
     require_root()
     for folder, mark in (("marked", b"x"), ("opaque", b"y"), ("plain", b"")):
         (tmp_path / folder).mkdir()
         for name in ("white", "file"):
             (tmp_path / folder / name).touch()
-        os.setxattr(tmp_path / folder / "white", "trusted.overlay.whiteout", b"")
+        (tmp_path / folder / "full").write_text("1")
+        for name in ("white", "full"):
+            os.setxattr(tmp_path / folder / name, "trusted.overlay.whiteout", b"")
         if mark:
             os.setxattr(tmp_path / folder, "trusted.overlay.opaque", mark)
+        tree = Outline(str(tmp_path))
+        assert set(tree.kinds(folder).values()) == {FILE}
+        assert [tree.hides(f"{folder}/{name}") for name in ("white", "file", "full")] == [True, False, False]
     tree = Outline(str(tmp_path))
-    assert tree.kinds("marked") == {"white": WHITE, "file": FILE}
-    assert tree.kinds("opaque") == tree.kinds("plain") == {"white": FILE, "file": FILE}
-    # Such a folder hides nothing by itself.
+    # A folder with such hides nothing by itself.
     assert [tree.traits(name).bent for name in ("marked", "opaque", "plain")] == ["", "opaque", ""]
     os.setxattr(tmp_path / "plain", "trusted.overlay.redirect", b"/other")
     assert tree.traits("plain").bent == "redirect"
@@ -89,7 +92,7 @@ def test_what_is_no_folder_has_nothing_in_it(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree = Outline(str(tmp_path))
-    for read in (tree.traits, tree.target, lambda path: list(tree.blocks(path))):
+    for read in (tree.traits, tree.target, tree.hides, lambda path: list(tree.blocks(path))):
         with pytest.raises(OSError):
             read("missing")  # type: ignore[operator]
 
