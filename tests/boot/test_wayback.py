@@ -102,6 +102,13 @@ def test_everything_can_be_taken_off(facts: dict[str, dict[str, Any]], name: str
     assert facts[name]["stopped"]["merge"] == {"ActiveState": "inactive", "Result": "success"}
 
 
+def test_the_units_are_confined(facts: dict[str, dict[str, Any]]) -> None:
+    """As far as a swap in PID 1's namespace and the commands of actions allow."""
+    for unit, line in facts["exposure"].items():
+        assert line.startswith(f"→ Overall exposure level for {unit}: "), line
+        assert float(line.split(": ")[1].split()[0]) <= 7.5, line
+
+
 @pytest.mark.parametrize("who", ["user", "hidden"])
 def test_who_cannot_see_the_base_is_not_left_alone(facts: dict[str, dict[str, Any]], who: str) -> None:
     assert facts[who]["rc"] == 0 and facts[who]["out"].startswith("usage: extensionctl"), facts[who]
