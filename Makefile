@@ -11,7 +11,6 @@ systemd_variable = $(shell pkg-config --variable=$(1) systemd 2>/dev/null | sed 
 DESTDIR ?=
 PREFIX ?= /usr
 BINDIR ?= $(PREFIX)/bin
-SBINDIR ?= $(PREFIX)/sbin
 MANDIR ?= $(PREFIX)/share/man
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 LIBDIR = $(PREFIX)/lib/extensionctl
@@ -19,6 +18,12 @@ UNITDIR ?= $(or $(call systemd_variable,systemdsystemunitdir),/usr/lib/systemd/s
 GENERATORDIR ?= $(or $(call systemd_variable,systemdsystemgeneratordir),/usr/lib/systemd/system-generators)
 TMPFILESDIR ?= $(or $(call systemd_variable,tmpfilesdir),/usr/lib/tmpfiles.d)
 PYTHON ?= /usr/bin/python3
+# mount(8) looks for its helpers nowhere else, whatever the prefix is.
+SBINDIR ?= /usr/sbin
+
+places = DESTDIR='$(DESTDIR)' BINDIR='$(BINDIR)' SBINDIR='$(SBINDIR)' MANDIR='$(MANDIR)' \
+	COMPLETIONDIR='$(COMPLETIONDIR)' LIBDIR='$(LIBDIR)' UNITDIR='$(UNITDIR)' GENERATORDIR='$(GENERATORDIR)' \
+	TMPFILESDIR='$(TMPFILESDIR)' PYTHON='$(PYTHON)' FORCE='$(FORCE)'
 
 CACHE := $(shell tests/prepare where)
 SUITES ?= bookworm trixie sid
@@ -35,7 +40,8 @@ TEST_TOOLS = debootstrap systemd-container $(IMAGE_TOOLS) python3-venv python3-s
 help:           ## this text
 	@sed -n 's/^\([a-z-]*\):[^#]*## */  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo
-	@echo "  install and uninstall take DESTDIR=, PREFIX=, UNITDIR=, GENERATORDIR=, TMPFILESDIR=, PYTHON=;"
+	@echo "  install and uninstall take DESTDIR=, PREFIX=, UNITDIR=, GENERATORDIR=, TMPFILESDIR=, PYTHON=, and FORCE=1"
+	@echo "  for files that install did not put there, or that were changed since;"
 	@echo "  check, check-packages, unit and lint take ARGS= for pytest, check and unit JOBS= (processes), check SUITES=;"
 	@echo "  fuzz takes FUZZ_SECONDS= (600), FUZZ_INPUTS=, FUZZ_SEED=; ARGS= as tests/fuzz/start --help has them."
 	@echo "  EXTENSIONCTL_CACHE= is where test roots and packages are kept."
@@ -83,12 +89,10 @@ bench: venv     ## times, memory and lookups lost, beside others (needs root)
 	@EXTENSIONCTL_CACHE=$(CACHE) $(VENV)/bin/python -B bench/run $(ARGS)
 
 install:        ## puts it into the system, or below DESTDIR
-	@DESTDIR='$(DESTDIR)' BINDIR='$(BINDIR)' SBINDIR='$(SBINDIR)' MANDIR='$(MANDIR)' COMPLETIONDIR='$(COMPLETIONDIR)' \
-		LIBDIR='$(LIBDIR)' UNITDIR='$(UNITDIR)' GENERATORDIR='$(GENERATORDIR)' TMPFILESDIR='$(TMPFILESDIR)' \
-		PYTHON='$(PYTHON)' ./setup install
+	@$(places) ./setup install
 
 uninstall:      ## takes away exactly what install put there
-	@DESTDIR='$(DESTDIR)' LIBDIR='$(LIBDIR)' ./setup uninstall
+	@$(places) ./setup uninstall
 
 clean:          ## removes what tests leave in the checkout
 	@find . -name __pycache__ -prune -exec rm -rf {} +

@@ -20,7 +20,11 @@ def _executables() -> list[str]:
     found = []
     for folder in FOLDERS:
         for path in sorted((TOP / folder).rglob("*")):
-            if path.suffix != ".py" and path.is_file() and b"python" in path.read_bytes().partition(b"\n")[0]:
+            if path.suffix == ".py" or not path.is_file():
+                continue
+            first, _, rest = path.read_bytes().partition(b"\n")
+            # What begins as a script for sh and goes on in Python has this on its third line.
+            if b"python" in first or b'\n""":"\n' in rest[:100]:
                 found.append(str(path.relative_to(TOP)))
     return found
 

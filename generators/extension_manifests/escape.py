@@ -7,6 +7,8 @@ LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456
 UNIT_PLAIN = LETTERS | frozenset(":_.")
 OPTION_PLAIN = LETTERS | frozenset("/:._=+@-")
 IMAGE_ROOT = "/run/extension"
+BASE_ROOT = "/run/extensionctl/base"
+"""Where the running machine's hierarchies are bound without extensions; for root only."""
 
 
 class _Escapes(dict[int, str]):

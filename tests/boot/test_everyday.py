@@ -251,6 +251,17 @@ def test_merge_after_unmerge(facts: dict[str, Any]) -> None:
     assert (seen["version"], seen["config"]) == ("2.1", "greeting=yes\n"), "not the image that was there at the merge"
 
 
+def test_what_was_changed_in_the_base_stops_an_installation_before_it_begins(facts: dict[str, Any]) -> None:
+    seen = facts["not installed over"]
+    assert seen["ran"]["rc"] == 1, seen["ran"]
+    assert seen["ran"]["out"].splitlines() == [
+        "/usr/bin/extensionctl: was changed since it was installed",
+        "nothing was installed: move these away, or replace them with make install FORCE=1",
+    ]
+    assert seen["mine"] and (seen["version"], seen["config"]) == ("2.1", "greeting=yes\n")
+    assert seen["hello"] == facts["merged again"]["hello"]
+
+
 def test_install_over_a_running_one(facts: dict[str, Any]) -> None:
     seen = facts["installed over"]
     assert seen["ran"]["rc"] == 0, seen["ran"]

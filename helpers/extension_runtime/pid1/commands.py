@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 
 from extension_manifests.errors import ExtensionError
+from extension_manifests.escape import BASE_ROOT
 
 
 class CommandError(ExtensionError):
@@ -36,8 +37,17 @@ def quote(argv: list[str]) -> str:
     return shlex.join(argv)
 
 
+def program(name: str) -> str:
+    """Where to find a program that is named without a folder: in the base, where one is bound.
+
+    What is merged may have none of that name, or one that does not work, and it is how services are brought back.
+    """
+    place = f"{BASE_ROOT}/usr/bin/{name}"
+    return place if "/" not in name and os.access(place, os.X_OK) else name
+
+
 def run(argv: list[str], *, check: bool = True, input: str | None = None, timeout: float | None = 90.0) -> Completed:
-    """Run `argv` in the C locale and return what it left.  `timeout` is in seconds.
+    """Run `argv` in the C locale and return what it left.  `timeout` is in seconds; see `program` for the first word.
 
     Raises CommandError when it cannot be started, when the time is up, and, with `check`, when it fails.
     """
@@ -48,6 +58,7 @@ def run(argv: list[str], *, check: bool = True, input: str | None = None, timeou
     try:
         process = subprocess.run(
             argv,
+            executable=program(argv[0]),
             input=input,
             stdin=subprocess.DEVNULL if input is None else None,
             capture_output=True,

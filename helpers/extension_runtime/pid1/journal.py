@@ -34,9 +34,13 @@ LIBS = ("lib64", "lib")
 
 
 def _reach_distribution() -> None:
-    """Let systemd-python be found by an interpreter that was started isolated (-I -S), behind the standard library."""
+    """Let systemd-python be found by an interpreter that was started isolated (-I -S), behind the standard library.
+
+    It is that of the interpreter's own /usr, which is the base's while something is merged.
+    """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    for folder in ("/usr/lib/python3/dist-packages", *(f"/usr/{lib}/python{version}/site-packages" for lib in LIBS)):
+    usr = sys.base_prefix
+    for folder in (f"{usr}/lib/python3/dist-packages", *(f"{usr}/{lib}/python{version}/site-packages" for lib in LIBS)):
         if folder not in sys.path and os.path.isdir(folder):
             sys.path.append(folder)
 

@@ -128,6 +128,10 @@ def ending() -> None:
     shutil.copytree("/boot-images/hello_2.0", f"{VERSIONS}/hello_2.1", symlinks=True)
     with open(f"{VERSIONS}/hello_2.1/usr/share/hello/version", "w", encoding="utf-8") as file:
         file.write("2.1")
+    # What a layer has where something is installed does not count for an installation.
+    os.makedirs(f"{VERSIONS}/hello_2.1/usr/share/man/man1")
+    with open(f"{VERSIONS}/hello_2.1/usr/share/man/man1/extensionctl.1", "w", encoding="utf-8") as file:
+        file.write("of the image\n")
     shutil.rmtree(f"{VERSIONS}/hello_2.0")
     ran = sh("systemctl daemon-reload && extensionctl merge")
     scene("merged again").update(ran=ran)
@@ -137,6 +141,7 @@ def ending() -> None:
     os.rmdir(f"{VERSIONS}/hello_3.0")
     ran = sh(RELOAD)
     facts["cleared"].update(ran=ran, after=failed())
+    install_nothing()
     install_over()
     os.mkdir(f"{VERSIONS}/hello_3.0")
     sh(RELOAD)
@@ -154,6 +159,14 @@ def ending() -> None:
         "failed before": failed_before,
         "failed": failed(),
     }
+
+
+def install_nothing() -> None:
+    """An upgrade where somebody has changed a file in the base."""
+    sh("mount --bind / /mnt && cp -a /mnt/usr/bin/extensionctl /mnt/root/ && echo '# mine' >>/mnt/usr/bin/extensionctl")
+    ran = sh(f"{SETUP} install")
+    scene("not installed over").update(ran=ran, mine=(read("/mnt/usr/bin/extensionctl") or "").endswith("# mine\n"))
+    sh("mv /mnt/root/extensionctl /mnt/usr/bin/ && umount /mnt")
 
 
 def install_over() -> None:

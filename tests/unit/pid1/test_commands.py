@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from extension_runtime.pid1 import commands
 from extension_runtime.pid1.commands import CommandError
@@ -57,3 +59,20 @@ def test_a_failure_is_one_line(argv: list[str], text: str) -> None:
 def test_time_is_up() -> None:
     with pytest.raises(CommandError, match=r"^tail -f /dev/null: not done after 0.05 s$"):
         commands.run(["tail", "-f", "/dev/null"], check=False, timeout=0.05)
+
+
+def test_programs_of_the_base_come_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(commands, "BASE_ROOT", str(tmp_path))
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    for name, text in (("tool", "echo of the base: $1"), ("plain", "exit 9")):
+        (tmp_path / "usr/bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+    (tmp_path / "usr/bin/tool").chmod(0o755)
+    assert commands.run(["tool", "word"]).stdout == "of the base: word\n"
+    with pytest.raises(CommandError, match=r"^plain: No such file or directory$"):
+        commands.run(["plain"])
+    assert commands.run(["printf", "in the PATH"]).stdout == "in the PATH"
+    # With a folder it is an action's, and runs in what is merged.
+    assert commands.program("/usr/bin/tool") == "/usr/bin/tool"
+    (tmp_path / "usr/bin/tool").unlink()
+    with pytest.raises(CommandError, match=r"^tool word: No such file or directory$"):
+        commands.run(["tool", "word"])

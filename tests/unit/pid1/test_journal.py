@@ -48,7 +48,8 @@ def test_without_the_binding_it_is_said_on_standard_error(
 
 
 def test_the_binding_of_the_distribution_is_looked_for_last(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    folders = ["/usr/lib/python3/dist-packages"]
+    folders = ["/run/base/usr/lib/python3/dist-packages"]
+    monkeypatch.setattr(sys, "base_prefix", "/run/base/usr")
     monkeypatch.setattr(os.path, "isdir", folders.__contains__)
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.setitem(sys.modules, "systemd", None)
