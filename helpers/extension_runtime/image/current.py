@@ -6,7 +6,7 @@ from __future__ import annotations
 from extension_manifests import classes
 from extension_manifests.errors import ExtensionError
 
-from extension_runtime.image import content, find, identity
+from extension_runtime.image import content, find, identity, request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def current_hierarchies(root: str, manifest: Manifest) -> list[str]:
 
 
 def is_current(root: str, manifest: Manifest, known: Record | None) -> bool:
-    """Whether what is attached is what would be attached now."""
+    """Whether what is attached is what would be attached now, and in the way it would be."""
     return (
         known is not None
         and known.state != "failed"
         and known.identity == current_identity(root, manifest)
-        and sorted(known.classes) == sorted(manifest.classes)
+        and known.options == request.of_manifest(root, manifest).options
     )

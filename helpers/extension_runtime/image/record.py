@@ -12,7 +12,7 @@ from extension_manifests.errors import ImageError
 
 STATES = ("attached", "skipped", "failed")
 LISTS = ("classes", "hierarchies")
-TEXTS = ("name", "state", "reason", "image", "version", "identity", "format")
+TEXTS = ("name", "state", "reason", "image", "version", "identity", "format", "options")
 
 
 class Record:
@@ -21,6 +21,7 @@ class Record:
     state: "attached"; "skipped": made for another host or masked; "failed".  reason: why, unless attached.
     image: the path of it, from the root; version, identity (see identity.py) and format: of that image.
     hierarchies: which of "usr", "opt", "etc" it brings for its classes.
+    options: those it was attached with, see extension_manifests.options; "" where that is not known.
     """
 
     __slots__ = (*TEXTS, *LISTS)
@@ -36,6 +37,7 @@ class Record:
         format: str = "",
         classes: list[str] | None = None,
         hierarchies: list[str] | None = None,
+        options: str = "",
     ) -> None:
         self.name = name
         self.state = state
@@ -44,6 +46,7 @@ class Record:
         self.version = version
         self.identity = identity
         self.format = format
+        self.options = options
         self.classes = classes or []
         self.hierarchies = hierarchies or []
 

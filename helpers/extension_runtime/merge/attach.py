@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from extension_runtime.files import replace
-from extension_runtime.image import attach
+from extension_runtime.image import attach, request
 from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.merge.mountunits import bring
 from extension_runtime.paths import Paths
@@ -75,22 +75,10 @@ class AttachHere(Attach):
     def do(self) -> None:
         self.remember([self._manifest.name])
         try:
-            attach.attach(_request(self._paths, self._manifest))
+            attach.attach(request.of_manifest(self._paths.root, self._manifest))
         except BaseException:
             self.undo()
             raise
-
-
-def _request(paths: Paths, manifest: Manifest) -> attach.Request:
-    return attach.Request(
-        paths.root,
-        manifest.name,
-        manifest.image,
-        manifest.classes,
-        manifest.mismatch,
-        manifest.noexec,
-        manifest.nosuid,
-    )
 
 
 class Renew(Attach):
@@ -110,8 +98,9 @@ class Renew(Attach):
 
     def do(self) -> None:
         self.remember([manifest.name for manifest in self._manifests])
+        root = self._paths.root
         try:
-            rest = [m.name for m in self._manifests if not attach.renew(_request(self._paths, m))]
+            rest = [m.name for m in self._manifests if not attach.renew(request.of_manifest(root, m))]
             if rest:
                 bring(self._systemd, "restart", rest)
         except BaseException:

@@ -70,7 +70,7 @@ def _earlier(outlook: Outlook) -> list[Choice]:
     before = outlook.state.previous
     if before is None or not before.layers() <= outlook.pinned:
         raise TransactionError("rollback: there is no earlier merge to go back to")
-    return select.earlier(before)
+    return select.earlier(before, outlook.plan)
 
 
 def _chosen(outlook: Outlook, order: Order, side: Side) -> Generator[Step, None, list[Choice]]:

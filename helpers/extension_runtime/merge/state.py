@@ -107,13 +107,22 @@ class _Record:
 
 
 class Standing(_Record):
-    """How one extension stands: `state` as `extensionctl list` has it, `reason` why, `layer` its pinned layer or ""."""
+    """How one extension stands: `state` as `extensionctl list` has it, `reason` why, `layer` its pinned layer or "".
+
+    `options` are those that its image was attached with (see image/record.py), "" and left out where that is not known,
+    as in what a version before them has written.
+    """
 
     __slots__ = (
-        "classes", "hierarchies", "identity", "image", "layer", "manifest", "name", "reason", "state", "version",
+        "classes", "hierarchies", "identity", "image", "layer", "manifest", "name", "options", "reason", "state",
+        "version",
     )  # fmt: skip
 
-    FIELDS = {**dict.fromkeys(__slots__, _text), "classes": _texts, "hierarchies": _texts}  # noqa: RUF012
+    FIELDS = {  # noqa: RUF012
+        **dict.fromkeys(__slots__, _text),
+        **dict.fromkeys(("classes", "hierarchies"), _texts),
+        "options": lambda found, key: _text(found, key) if key in found else "",
+    }
 
     def __init__(
         self,
@@ -128,6 +137,7 @@ class Standing(_Record):
         classes: list[str] | None = None,
         hierarchies: list[str] | None = None,
         layer: str = "",
+        options: str = "",
     ) -> None:
         self.name = name
         self.state = state
@@ -139,6 +149,11 @@ class Standing(_Record):
         self.classes = classes or []
         self.hierarchies = hierarchies or []
         self.layer = layer
+        self.options = options
+
+    def data(self) -> Data:
+        """For JSON."""
+        return {key: value for key, value in super().data().items() if value or key != "options"}
 
     def but(self, **changes: str) -> Standing:
         """A copy with some texts changed."""

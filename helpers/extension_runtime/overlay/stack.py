@@ -6,6 +6,8 @@ from __future__ import annotations
 import errno
 import os
 
+from extension_manifests.classes import CLASSES
+
 from extension_runtime.files import folder
 from extension_runtime.kernel import syscalls
 from extension_runtime.overlay import build as overlays
@@ -25,6 +27,8 @@ def build(
     # The mount's own "ro" would be taken for a sandbox's in the namespaces of services: read-only is the superblock.
     flags = os.statvfs(hierarchy.base).f_flag & (os.ST_NOSUID | os.ST_NOEXEC)  # the bits are those of MOUNT_ATTR_*
     attributes = flags | syscalls.MOUNT_ATTR_NODEV
+    if any(hierarchy.name in class_.hierarchies for class_ in CLASSES.values() if class_.harmless):
+        attributes |= syscalls.MOUNT_ATTR_NOSUID
     below = [*lowers, hierarchy.base]
     if len(below) == 1 and not above:
         below.insert(0, _empty(paths))  # overlayfs wants two, or an upper

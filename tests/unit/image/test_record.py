@@ -18,7 +18,7 @@ TEXT = st.text(st.characters(), max_size=10)
 
 
 @settings(deadline=None, database=None)
-@given(st.lists(TEXT, min_size=7, max_size=7), st.lists(TEXT, max_size=3))
+@given(st.lists(TEXT, min_size=8, max_size=8), st.lists(TEXT, max_size=3))
 def test_it_is_json_in_ascii(texts: list[str], words: list[str]) -> None:
     made = Record("", "", classes=words, hierarchies=words[::-1])
     for key, text in zip(record.TEXTS, texts, strict=True):
