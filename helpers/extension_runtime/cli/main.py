@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 
-from extension_manifests.errors import ExtensionError
+from extension_manifests.errors import ExtensionError, printable
 
 from extension_runtime.cli import table
 from extension_runtime.cli.options import DONE, FAILED, WRONG_USAGE, Options, UsageError
@@ -125,7 +125,7 @@ def find(verb: str) -> Callable[[Options], int]:
 def complain(text: str) -> None:
     """One line on standard error, if there is one."""
     try:
-        print(f"{PROGRAM}: {text}", file=sys.stderr)
+        print(printable(f"{PROGRAM}: {text}"), file=sys.stderr)
     except (OSError, ValueError):
         pass
 

@@ -125,7 +125,8 @@ class Transaction:
             # A mistake in this program: what it had done is taken back all the same, and the trace is for its authors.
             import traceback
 
-            self._log(traceback.format_exc())
+            for line in traceback.format_exc().splitlines():
+                self._log(line)
             self._failed(view, side, f"{type(error).__name__}: {error}", "failed")
             raise TransactionError(f"{verb}: {type(error).__name__}: {error}; nothing was changed") from None
         self._finish(view, side, goal)
