@@ -381,3 +381,22 @@ def test_programs_and_libraries_of_a_sysext_run(namespace: Path) -> None:
     del loaded["LD_TRACE_LOADED_OBJECTS"]
     subprocess.run([root / "usr/lib/program"], env=loaded, check=True)
     assert subprocess.run([root / "usr/lib/script"], check=False).returncode == 7
+
+
+# Who else may change it
+
+
+def test_who_else_may_change_it_is_told_once(namespace: Path) -> None:
+    root = Root(namespace / "r")
+    root.extension("app")
+    root.extension("other")
+    (root / "var/lib/extensions/app").chmod(0o777)
+    os.chown(root / "run/extensions.d/app.extension", 1000, 1000)
+    assert root.merge().exit_code == 0
+    told: list[Any] = list(root.log)
+    assert told == [
+        "/run/extensions.d/app.extension: belongs to user 1000, who can change what is merged; make it root's",
+        "/var/lib/extensions/app: can be written by everybody, who can so change what is merged; chmod o-w",
+    ]
+    root.refresh()
+    assert root.log == told

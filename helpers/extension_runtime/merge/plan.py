@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 
+from extension_runtime.image import exposed
 from extension_runtime.merge import choose, fit, ledger, select
 from extension_runtime.merge import wanted as wishes
 from extension_runtime.merge.goal import Goal
@@ -40,7 +41,7 @@ def steps(outlook: Outlook, order: Order, side: Side, log: Callable[[str], None]
         if order.verb == "rollback":
             choices = _earlier(outlook)
         else:
-            choices = yield from _chosen(outlook, order, side)
+            choices = yield from _chosen(outlook, order, side, log)
         wanted = wishes.hierarchies(choices, settings, outlook.hierarchies)
     todo = [item for item in wanted if _differs(outlook, order, item)]
     goal = _goal(outlook, order, choices, wanted, todo)
@@ -73,7 +74,9 @@ def _earlier(outlook: Outlook) -> list[Choice]:
     return select.earlier(before, outlook.plan)
 
 
-def _chosen(outlook: Outlook, order: Order, side: Side) -> Generator[Step, None, list[Choice]]:
+def _chosen(
+    outlook: Outlook, order: Order, side: Side, log: Callable[[str], None]
+) -> Generator[Step, None, list[Choice]]:
     """Attach and pin what is new, bind bases that are not bound yet, and choose what is stacked."""
     paths, plan, good = outlook.paths, outlook.plan, outlook.good()
     # At boot PID 1 has just attached them; started by hand later, the same unit may find an old attachment.
@@ -90,7 +93,17 @@ def _chosen(outlook: Outlook, order: Order, side: Side) -> Generator[Step, None,
     if order.dry_run:
         return choices
     fit.leave_out_unstackable(paths, outlook.hierarchies, choices, good)
-    return choose.without_unmet_needs(plan.extensions, choices)
+    choices = choose.without_unmet_needs(plan.extensions, choices)
+    _tell_exposed(paths.root, choices, log)
+    return choices
+
+
+def _tell_exposed(root: str, choices: Sequence[Choice], log: Callable[[str], None]) -> None:
+    """Say who else can change what is new: once, when it comes."""
+    new = [choice.standing for choice in choices if choice.source == choose.NEW]
+    decides = [path for standing in new for path in (standing.manifest, standing.image) if path]
+    for path, remark in exposed.remarks(root, decides) if decides else ():
+        log(f"{path}: {remark}")
 
 
 def _pins(outlook: Outlook, choices: Sequence[Choice]) -> Iterator[Step]:
