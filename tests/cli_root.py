@@ -53,6 +53,7 @@ class Root:
                 "hierarchies": ["usr"],
                 "manifest": f"/etc/extensions.d/{name}.extension",
                 "layer": f"{pinned}/{name}",
+                "options": "",
                 "compared": "Hides=",
                 "forced": False,
                 "overrides": {},

@@ -49,7 +49,8 @@ class Log:
 
     def _put(self, priority: int, message: str) -> bool:
         prefix = f"<{priority + DAEMON if self.kernel else priority}>extensions-generator[{os.getpid()}]: "
-        data = (prefix + message).encode("utf-8", "replace")
+        # A line of its own would be a record of its own.
+        data = (prefix + message).encode("utf-8", "replace").replace(b"\n", b"\\x0a")
         if self.kernel and len(data) > RECORD_MAX:
             data = data[:RECORD_MAX].decode("utf-8", "ignore").encode() + b"..."
         try:

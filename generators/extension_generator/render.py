@@ -3,11 +3,20 @@
 
 from __future__ import annotations
 
+from extension_manifests import options
 from extension_manifests.classes import HIERARCHIES
 from extension_manifests.errors import printable
-from extension_manifests.escape import IMAGE_ROOT, line_value, mount_unit, option, percent, quote, service_unit
+from extension_manifests.escape import (
+    IMAGE_ROOT,
+    line_value,
+    mount_unit,
+    percent,
+    quote,
+    service_unit,
+    unit_name_from_path,
+)
 from extension_manifests.keys import DEPENDENCIES
-from extension_manifests.names import SUFFIX, referred
+from extension_manifests.names import SUFFIX, UNIT_MAX, referred
 from extension_manifests.resolve import NEEDS
 from extension_manifests.units import MERGE, TARGET
 
@@ -94,9 +103,29 @@ def mount_text(item: Manifest) -> str:
             words = with_units(value, without, only=place != key)
             if words:
                 lines.append(f"{place}={' '.join(words)}\n")
-    lines += ["\n[Mount]\n", f"What={line_value(percent(item.image))}\n", f"Where={IMAGE_ROOT}/{item.name}\n"]
-    lines += ["Type=extension\n", "LazyUnmount=yes\n", f"Options={options(item)}\n"]
+    lines += where(item.image)
+    lines += ["\n[Mount]\n", f"What={source(item.name)}\n", f"Where={IMAGE_ROOT}/{item.name}\n"]
+    lines += ["Type=extension\n", "LazyUnmount=yes\n", f"Options={options.text(options.told(item))}\n"]
     return HEADER.format(item.path) + "".join(lines)
+
+
+def source(name: str) -> str:
+    """What= of an extension: neither a path nor an option nor a tag, whatever the name and the image are called.
+
+    mount(8) makes a path of a name that is one below its working directory, which is /.  So the image is told in an
+    option, and this is for people who read mount tables.
+    """
+    return f"extension:{name}"
+
+
+def where(image: str) -> list[str]:
+    """What an image at a path waits for: what PID 1 would add by itself, were the path in What=."""
+    if not image.startswith("/"):
+        return []
+    if image.startswith("/dev/"):
+        device = unit_name_from_path(image, "device")
+        return [f"Requires={device}\n", f"After={device}\n"] if len(device) <= UNIT_MAX else []
+    return [f"RequiresMountsFor={quote(image)}\n"]
 
 
 def with_units(value: str, without: set[str], only: bool) -> list[str]:
@@ -111,20 +140,6 @@ def with_units(value: str, without: set[str], only: bool) -> list[str]:
     return out
 
 
-def options(item: Manifest) -> str:
-    """What mount.extension is to know, as one Options= value."""
-    pairs = [
-        ("class", ":".join(item.classes)),
-        ("mismatch", item.mismatch),
-        ("noexec", str(int(item.noexec))),
-        ("nosuid", str(int(item.nosuid))),
-        ("policy", item.image_policy),
-        ("roothash", item.root_hash),
-        ("signature", item.signature),
-    ]
-    return ",".join(f"ext.{key}={option(value)}" for key, value in pairs if value)
-
-
 def broken(name: str, diagnostics: list[Diagnostic], out: Output) -> None:
     """A unit that fails with the diagnostic, wanted at boot, so that `systemctl status` shows it."""
     mount = mount_unit(name)
@@ -135,7 +150,8 @@ def broken(name: str, diagnostics: list[Diagnostic], out: Output) -> None:
         + f"[Unit]\nDescription=Image of Extension {name} (broken manifest)\n"
         + f"SourcePath={percent(path)}\n"
         + f"Documentation=man:extension(5)\n{PLACE}"
-        + f"\n[Mount]\nWhat={name}\nWhere={IMAGE_ROOT}/{name}\nType=extension\nOptions=ext.error={option(text)}\n"
+        + f"\n[Mount]\nWhat={source(name)}\nWhere={IMAGE_ROOT}/{name}\nType=extension\n"
+        + f"Options={options.text({'error': text})}\n"
     )
     out[f"{TARGET}.wants/{mount}"] = Symlink(f"../{mount}")
 

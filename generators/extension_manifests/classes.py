@@ -16,7 +16,7 @@ class Class:
 
     `folders`: where its images are looked for, first match wins.  `hierarchies`: what they extend.
     `releases`: the folder of release files in them.  `level` and `scope`: fields of those (`level` also of the host's).
-    `harmless`: whether by default nothing in them may be run or be set-user-ID.
+    `harmless`: whether what is merged over their hierarchies is nosuid.
     """
 
     __slots__ = ("folders", "harmless", "hierarchies", "level", "name", "releases", "scope")
@@ -59,5 +59,5 @@ def of(names: Collection[str]) -> list[Class]:
 
 
 def harmless(names: Collection[str]) -> bool:
-    """Whether NoExec= and NoSuid= are on by default: an image that is of another class, too, may bring programs."""
+    """Whether NoSuid= is on by default: an image that is of another class, too, may bring programs."""
     return all(class_.harmless for class_ in of(names))

@@ -80,9 +80,7 @@ class Manifest:
         for attribute in attributes.keys() - DEFAULTS.keys():
             raise AttributeError(attribute)
         self.image = self.image or name
-        harmless = classes.harmless(self.classes)
-        self.noexec = bool(attributes.get("noexec", harmless))
-        self.nosuid = bool(attributes.get("nosuid", harmless))
+        self.nosuid = bool(attributes.get("nosuid", classes.harmless(self.classes)))
 
     def __repr__(self) -> str:
         return f"Manifest({self.name})"

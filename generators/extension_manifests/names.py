@@ -27,14 +27,16 @@ SUFFIX = ".extension"
 
 
 def name_problem(name: str) -> str | None:
-    """Why `name` cannot be an extension's name, or None. The rule: 1 to 200 of A-Za-z0-9._-, no dot in front,
-    and the mount unit's name fits systemd's 255 bytes (UNIT_NAME_MAX)."""
+    """Why `name` cannot be an extension's name, or None. The rule: 1 to 200 of A-Za-z0-9._-, no dot
+    and no "-" in front, and the mount unit's name fits systemd's 255 bytes (UNIT_NAME_MAX)."""
     if not name:
         return "the name is empty"
     if len(name) > NAME_MAX:
         return f"the name has more than {NAME_MAX} bytes; shorten it"
     if name[0] == ".":
         return "the name starts with a dot"
+    if name[0] == "-":
+        return 'the name starts with "-", as options do; start it with a letter'
     if not NAME_PLAIN.issuperset(name):
         wrong = next(char for char in name if char not in NAME_PLAIN)
         return f"the name holds {wrong!a}; use A-Z a-z 0-9 . _ - only"

@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import sys
 
+from extension_manifests.errors import printable
+
 ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
 
 
@@ -15,11 +17,14 @@ def to_journal() -> bool:
 
 
 def line(text: str, priority: int = INFO) -> None:
-    """Write `text` to standard error; what cannot be told must not fail what is done."""
+    """Write `text` to standard error as one line; what cannot be told must not fail what is done.
+
+    A line of its own would be an entry of its own in the journal, of whatever priority its first bytes say.
+    """
     prefix = f"<{priority}>" if to_journal() else ""
     try:
-        print(f"{prefix}{text}", file=sys.stderr, flush=True)
-    except OSError:
+        print(f"{prefix}{printable(text)}", file=sys.stderr, flush=True)
+    except (OSError, ValueError):
         return
 
 

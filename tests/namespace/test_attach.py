@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from extension_manifests.errors import ImageError
 from extension_runtime.image import attach, record, records
+from extension_runtime.image.request import Request
 from extension_runtime.kernel import syscalls
 from extension_runtime.kernel.mountinfo import FLAGS, Mount
 from extension_runtime.paths import Paths
@@ -24,6 +25,7 @@ HELPER = TOP / "helpers/mount.extension"
 SYSEXT_RELEASE = "usr/lib/extension-release.d/extension-release."
 CONFEXT_RELEASE = "etc/extension-release.d/extension-release."
 RAW = ("squashfs", "erofs", "ext4", "btrfs")
+HARMLESS = ("ro", "nosuid", "nodev", "noexec")
 
 
 def run(*argv: str | Path) -> None:
@@ -98,10 +100,8 @@ def left(root: Path) -> tuple[list[str], list[str]]:
     return [mount.path for mount in mounts(root)], loops(root)
 
 
-def request(
-    root: Path, image: str = "foo", classes: tuple[str, ...] = ("sysext",), mismatch: str = "skip"
-) -> attach.Request:
-    return attach.Request(str(root), "foo", image, classes, mismatch)
+def request(root: Path, image: str = "foo", classes: tuple[str, ...] = ("sysext",), mismatch: str = "skip") -> Request:
+    return Request(str(root), "foo", image, classes, mismatch)
 
 
 def flags(mount: Mount) -> tuple[str, ...]:
@@ -123,16 +123,10 @@ def counted(call: Callable[[], record.Record]) -> record.Record:
 
 
 @pytest.mark.parametrize(
-    ("classes", "expected", "hierarchies"),
-    [
-        (("sysext",), ("ro", "nodev"), ["usr"]),
-        (("confext",), ("ro", "nosuid", "nodev", "noexec"), ["etc"]),
-        (("sysext", "confext"), ("ro", "nodev"), ["usr", "etc"]),
-    ],
+    ("classes", "hierarchies"),
+    [(("sysext",), ["usr"]), (("confext",), ["etc"]), (("sysext", "confext"), ["usr", "etc"])],
 )
-def test_directory(
-    namespace: Path, classes: tuple[str, ...], expected: tuple[str, ...], hierarchies: list[str]
-) -> None:
+def test_directory(namespace: Path, classes: tuple[str, ...], hierarchies: list[str]) -> None:
     host(namespace)
     place = "var/lib/extensions" if "sysext" in classes else "var/lib/confexts"
     source = tree(namespace / place / "foo", "foo", "ID=debian\nVERSION_ID=12\nIMAGE_VERSION=7\n")
@@ -140,7 +134,7 @@ def test_directory(
     assert (became.state, became.reason, became.format) == ("attached", "", "directory")
     assert (became.image, became.version, became.hierarchies) == (f"/{place}/foo", "7", hierarchies)
     (mount,) = mounts(namespace)
-    assert flags(mount) == expected
+    assert flags(mount) == HARMLESS
     target = namespace / "run/extension/foo"
     assert (target / "usr/share/hello").read_text() == "hello\n"
     with pytest.raises(OSError, match="Read-only"):
@@ -163,7 +157,7 @@ def test_raw(namespace: Path, kind: str) -> None:
     assert (became.state, became.reason, became.format) == ("attached", "", kind)
     assert (became.image, became.hierarchies) == ("/var/lib/extensions/foo.raw", ["usr", "opt"])
     (mount,) = mounts(namespace)
-    assert (mount.fstype, flags(mount)) == (kind, ("ro", "nodev"))
+    assert (mount.fstype, flags(mount)) == (kind, HARMLESS)
     assert len(loops(namespace)) == 1
     assert (namespace / "run/extension/foo/usr/share/hello").read_text() == "hello\n"
     attach.detach(Paths(str(namespace)), "foo")
@@ -239,7 +233,7 @@ def test_mismatch_skips(namespace: Path) -> None:
     assert became.reason == "/srv/foo: made for ID=fedora, this host is ID=debian (sysext)"
     # PID 1 takes a mount unit without a mount for failed.
     (mount,) = mounts(namespace)
-    assert (mount.fstype, flags(mount)) == ("tmpfs", ("ro", "nosuid", "nodev", "noexec"))
+    assert (mount.fstype, flags(mount)) == ("tmpfs", HARMLESS)
     assert os.listdir(namespace / "run/extension/foo") == []
     with pytest.raises(OSError, match="Read-only"):
         (namespace / "run/extension/foo/x").write_text("")
@@ -506,7 +500,7 @@ def test_no_record_no_mount(namespace: Path) -> None:
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".a", "a b", "a:b", "a,b", "a\\b", "a\nb", "a" * 300])
 def test_bad_names(namespace: Path, name: str) -> None:
     with pytest.raises(ImageError) as raised:
-        attach.attach(attach.Request(str(namespace), name, "foo"))
+        attach.attach(Request(str(namespace), name, "foo"))
     assert str(raised.value).isprintable()
     assert not (namespace / "run/extension").exists()
 
@@ -531,10 +525,11 @@ def test_helper(namespace: Path) -> None:
     host(namespace)
     pack("squashfs", tree(namespace / "t", "foo"), namespace / "var/lib/extensions/foo.raw")
     target = namespace / "run/extension/foo"
-    ran = helper("foo", target, "-sv", "-o", "rw,ext.class=sysext:confext,ext.mismatch=skip,ext.noexec=0,ext.nosuid=1")
+    options = "rw,ext.image=foo,ext.class=sysext:confext,ext.mismatch=skip,ext.noexec=0,ext.nosuid=1"
+    ran = helper("/etc", target, "-sv", "-o", options)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     (mount,) = mounts(namespace)
-    assert flags(mount) == ("ro", "nosuid", "nodev")
+    assert flags(mount) == HARMLESS
     assert helper("foo", target, "-o", "remount,rw").returncode == 0
     assert helper("none", target, "-f", "-n").returncode == 0
     assert len(mounts(namespace)) == 1
@@ -561,7 +556,7 @@ def test_helper_fails(namespace: Path, options: str, text: str) -> None:
     host(namespace)
     tree(namespace / "var/lib/extensions/foo", "foo", "ID=fedora\n")
     attach.attach(request(namespace))
-    ran = helper("foo", namespace / "run/extension/foo", "-o", f"rw,ext.mismatch=fail,{options}")
+    ran = helper("foo", namespace / "run/extension/foo", "-o", f"rw,ext.image=foo,ext.mismatch=fail,{options}")
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (32, "", 1)
     assert text in ran.stderr
     assert mounts(namespace) == []
@@ -579,7 +574,7 @@ def test_helper_refuses(namespace: Path, argv: tuple[str, ...]) -> None:
 def test_helper_skips(namespace: Path) -> None:
     host(namespace)
     tree(namespace / "var/lib/extensions/foo", "foo", "ID=fedora\n")
-    ran = helper("foo", namespace / "run/extension/foo", "-o", "rw,ext.mismatch=skip")
+    ran = helper("foo", namespace / "run/extension/foo", "-o", "rw,ext.image=foo,ext.mismatch=skip")
     assert (ran.returncode, ran.stderr[:9]) == (0, "skipped: ")
     assert len(mounts(namespace)) == 1
 
@@ -595,7 +590,11 @@ def test_many_at_once(namespace: Path) -> None:
         pack("squashfs", source, namespace / f"var/lib/extensions/{name}.raw")
     for _ in range(3):
         running = [
-            subprocess.Popen([HELPER, name, namespace / f"run/extension/{name}"], stderr=subprocess.PIPE, text=True)
+            subprocess.Popen(
+                [HELPER, "x", namespace / f"run/extension/{name}", "-o", f"ext.image={name}"],
+                stderr=subprocess.PIPE,
+                text=True,
+            )
             for name in names
         ]
         said = [process.communicate()[1] for process in running]
@@ -605,26 +604,6 @@ def test_many_at_once(namespace: Path) -> None:
         for name in names:
             attach.detach(Paths(str(namespace)), name)
         assert left(namespace) == ([], [])
-
-
-def test_mount_8(namespace: Path) -> None:
-    """mount(8) makes a path of a name that its working directory holds: ext.image= tells the name that was meant."""
-    host(namespace)
-    tree(namespace / "var/lib/extensions/usr", "usr")
-    shadow = namespace / "sbin"
-    shadow.mkdir()
-    (shadow / "mount.extension").symlink_to(HELPER)
-    syscalls.mount("overlay", "/usr/sbin", "overlay", 0, f"lowerdir={shadow}:/usr/sbin")
-    target = namespace / "run/extension/usr"
-    target.mkdir(parents=True)
-    argv = ["mount", "-t", "extension", "usr", str(target), "-o"]
-    ran = subprocess.run([*argv, "ext.class=sysext"], cwd="/", capture_output=True, text=True, check=False)
-    assert (ran.returncode, "/usr: no such image" in ran.stderr) == (32, True)
-    subprocess.run([*argv, "ext.class=sysext,ext.image=usr"], cwd="/", check=True)
-    assert records.attached(Paths(str(namespace)))["usr"].image == "/var/lib/extensions/usr"
-    run("mount", "-o", "remount", target)
-    run("umount", target)
-    assert left(namespace) == ([], [])
 
 
 def test_diet() -> None:

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from extension_runtime.image import attach, records
+from extension_runtime.image.request import Request
 from extension_runtime.kernel import mountinfo
 from extension_runtime.paths import Paths
 
@@ -21,11 +22,11 @@ def _image(root: Path, version: str, release: bool = True) -> None:
         (tree / "usr/lib/extension-release.d/extension-release.foo").write_text("ID=_any\n")
 
 
-def _attached(root: Path) -> attach.Request:
+def _attached(root: Path) -> Request:
     (root / "etc").mkdir()
     (root / "etc/os-release").write_text("ID=debian\n")
     _image(root, "1")
-    request = attach.Request(str(root), "foo", "foo", ("sysext",), "skip")
+    request = Request(str(root), "foo", "foo", ("sysext",), "skip")
     assert attach.attach(request).state == "attached"
     return request
 

@@ -11,7 +11,7 @@ import pytest
 from extension_manifests import manifest, settings
 from extension_manifests.unitfile import parse
 from extension_runtime.cli import table
-from extension_runtime.image import attach, content
+from extension_runtime.image import content, request
 from extension_runtime.layers.listing import sources
 from extension_runtime.layers.lookup import Layer
 from extension_runtime.layers.tree import View
@@ -89,5 +89,5 @@ def test_nothing_else_reads_them() -> None:
 @pytest.mark.parametrize("classes", [("sysext",), ("confext",), ("sysext", "confext")])
 def test_manifest_and_mount_helper_agree_on_defaults(classes: tuple[str, ...]) -> None:
     said = manifest.Manifest("e", "e.extension", classes=classes)
-    asked_for = attach.Request("", "e", "e", classes)
-    assert (said.noexec, said.nosuid) == (asked_for.noexec, asked_for.nosuid) == ((classes == ("confext",)),) * 2
+    asked_for = request.Request("", "e", "e", classes)
+    assert (said.noexec, said.nosuid) == (asked_for.noexec, asked_for.nosuid) == (False, classes == ("confext",))

@@ -12,7 +12,7 @@ from extension_manifests.errors import ExtensionError, printable
 
 import extension_runtime
 from extension_runtime.cli import progress, table
-from extension_runtime.cli.options import DONE, FAILED, LEFT_OUT, Options, may_read
+from extension_runtime.cli.options import DONE, FAILED, LEFT_OUT, Options, may_read, note
 from extension_runtime.paths import Paths
 from extension_runtime.pid1 import commands, queries
 
@@ -56,7 +56,7 @@ def transact(options: Options, verb: str, *, dry_run: bool) -> Result:
     folder = Paths(options.root).run
     if not may_read(folder) or (not dry_run and os.geteuid() != 0):
         raise ExtensionError(f"{options.verb} needs root, for what is merged is kept in {folder}; use sudo")
-    return transaction.run(verb, options.root, dry_run=dry_run, always=options.always)
+    return transaction.run(verb, options.root, dry_run=dry_run, always=options.always, log=note)
 
 
 def step_lines(result: Result) -> list[str]:

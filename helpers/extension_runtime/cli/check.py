@@ -10,7 +10,7 @@ from extension_manifests.errors import Diagnostic, ManifestError, printable
 from extension_manifests.names import SUFFIX, name_problem
 from extension_manifests.origin import Origin
 
-from extension_runtime.cli import table
+from extension_runtime.cli import risks, table
 from extension_runtime.cli.options import DONE, FAILED, Options
 from extension_runtime.react import actionfile
 
@@ -103,7 +103,7 @@ def system_problems(root: str) -> list[Diagnostic]:
                 except ManifestError:
                     continue
                 found += mistakes_of(build, item.name, item.path, texts)
-    return unique(found)
+    return unique([*found, *risks.of_system(root, plan)])
 
 
 def unique(problems: list[Diagnostic]) -> list[Diagnostic]:

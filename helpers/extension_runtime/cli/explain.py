@@ -8,7 +8,7 @@ from extension_manifests.classes import CLASSES
 from extension_manifests.errors import ExtensionError
 from extension_manifests.escape import mount_unit, service_unit
 
-from extension_runtime.cli import table
+from extension_runtime.cli import risks, table
 from extension_runtime.cli.facts import ROOT_ONLY, Extension, Facts, gather
 from extension_runtime.cli.options import DONE, Options, note
 from extension_runtime.image import find, host, inspect
@@ -71,6 +71,7 @@ def collect(facts: Facts, extension: Extension) -> Paragraphs:
         if not facts.root:
             found.update(_units(facts, extension.name))
         found.update(_image(facts, manifests[0]))
+        found["Risks"] = [str(risk) for risk in risks.of_one(facts.root, manifests[0])]
         found.update(_layer(facts, extension))
         found["May hide"] = list(manifests[0].hides)
         found["On change"] = _reload(manifests[0])

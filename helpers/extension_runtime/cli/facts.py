@@ -15,7 +15,7 @@ from extension_manifests.origin import Origin, origin_of
 
 from extension_runtime import boundary
 from extension_runtime.cli.options import may_read, note
-from extension_runtime.image import find, host, inspect
+from extension_runtime.image import find, host, inspect, request
 from extension_runtime.image.records import attached
 from extension_runtime.merge import modes, statefile
 from extension_runtime.merge.mountunits import unloaded, unmet
@@ -206,6 +206,9 @@ class Facts:
 
     def _look(self, found: Extension, manifest: Manifest) -> Extension:
         """Nothing happened to the extension yet: is there an image at all?"""
+        refused = request.of_manifest(self.root, manifest).refused
+        if refused:
+            return found.is_("failed", refused)
         try:
             with find.find(self.origin, manifest.image, manifest.classes) as picked:
                 found.image = picked.path

@@ -132,7 +132,7 @@ def find(verb: str) -> Callable[[Options], int]:
 def complain(text: str) -> None:
     """One line on standard error, if there is one."""
     try:
-        print(f"{PROGRAM}: {printable(text)}", file=sys.stderr)
+        print(printable(f"{PROGRAM}: {text}"), file=sys.stderr)
     except (OSError, ValueError):
         pass
 

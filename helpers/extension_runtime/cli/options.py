@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from extension_manifests.errors import ExtensionError
+from extension_manifests.errors import ExtensionError, printable
 
 DONE = 0
 FAILED = 1
@@ -42,4 +42,4 @@ def may_read(folder: str) -> bool:
 
 def note(text: str) -> None:
     """One line on standard error that is no error."""
-    print(f"extensionctl: {text}", file=sys.stderr)
+    print(printable(f"extensionctl: {text}"), file=sys.stderr)

@@ -11,13 +11,12 @@ import errno
 import os
 import stat
 
-from extension_manifests.classes import DEFAULT, harmless
 from extension_manifests.errors import ImageError, printable
 from extension_manifests.names import name_problem
 from extension_manifests.origin import Origin
 
 from extension_runtime import boundary
-from extension_runtime.image import content, find, forced, host, identity, record
+from extension_runtime.image import content, find, forced, host, identity, programs, record
 from extension_runtime.image.mount import mount_directory, mount_nothing, mount_raw, reason_of
 from extension_runtime.image.record import Record
 from extension_runtime.kernel import syscalls
@@ -25,33 +24,12 @@ from extension_runtime.paths import Paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from extension_runtime.image.request import Request
 
-
-class Request:
-    """What to attach: the extension `name`, its `image` (a name or an absolute path) and how."""
-
-    __slots__ = ("classes", "image", "mismatch", "name", "noexec", "nosuid", "root")
-
-    def __init__(
-        self,
-        root: str,
-        name: str,
-        image: str,
-        classes: Sequence[str] = DEFAULT,
-        mismatch: str = "skip",
-        noexec: bool | None = None,
-        nosuid: bool | None = None,
-    ) -> None:
-        self.root = root
-        self.name = name
-        self.image = image
-        self.classes = tuple(classes)
-        self.mismatch = mismatch  # "skip" or "fail"
-        # None: as manifests have it by default
-        quiet = harmless(classes)
-        self.noexec = quiet if noexec is None else noexec
-        self.nosuid = quiet if nosuid is None else nosuid
+# Nobody is to run anything here, whatever may be run where it is merged: an overlay goes by its own flags.
+ATTRIBUTES = (
+    syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NOEXEC
+)
 
 
 def attach(request: Request) -> Record:
@@ -63,7 +41,7 @@ def attach(request: Request) -> Record:
     before does not come off.
     """
     paths = Paths(request.root)
-    became = Record(request.name, "attached", image=printable(request.image), classes=list(request.classes))
+    became = _record(request)
     _refuse_name(request.name)
     try:
         target = _place(paths, request.name)
@@ -104,7 +82,7 @@ def renew(request: Request) -> bool:
     False, with nothing changed, when the image cannot be attached or the kernel cannot do this (before 6.5).
     """
     paths = Paths(request.root)
-    became = Record(request.name, "attached", image=printable(request.image), classes=list(request.classes))
+    became = _record(request)
     _refuse_name(request.name)
     try:
         target = _place(paths, request.name)
@@ -155,23 +133,29 @@ def _skips(error: ImageError, request: Request) -> bool:
     return mismatch or isinstance(error, find.MaskedError)
 
 
+def _record(request: Request) -> Record:
+    """What becomes of an image for which all goes well."""
+    shown = printable(request.image)
+    return Record(request.name, "attached", image=shown, classes=list(request.classes), options=request.options)
+
+
 def _prepare(request: Request, became: Record) -> int:
     """Return a detached mount of the image, checked; fills in `became` as far as it gets.  Raises ImageError."""
+    # Before anything else: with an image in the record, its last good version could be kept.
+    if request.refused:
+        raise ImageError(request.refused)
     origin = Origin(request.root)
     with find.find(origin, request.image, request.classes) as picked:
         shown = printable(picked.path)
         became.image, became.version = shown, printable(picked.version)
-        attributes = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NODEV
-        attributes |= syscalls.MOUNT_ATTR_NOSUID if request.nosuid else 0
-        attributes |= syscalls.MOUNT_ATTR_NOEXEC if request.noexec else 0
         became.identity = identity.identity(picked.fd)
         picked.refuse_split()
         try:
             if picked.kind == "directory":
                 became.format = "directory"
-                tree = mount_directory(picked.fd, attributes)
+                tree = mount_directory(picked.fd, ATTRIBUTES)
             else:
-                became.format, tree = mount_raw(picked.fd, attributes, shown)
+                became.format, tree = mount_raw(picked.fd, ATTRIBUTES, shown)
         except OSError as error:
             raise ImageError(printable(f"{shown}: cannot be mounted: {reason_of(error)}")) from None
         try:
@@ -188,6 +172,7 @@ def _prepare(request: Request, became: Record) -> int:
             became.version = became.version or verdict.version
             if verdict.problem is not None:
                 raise verdict.problem
+            programs.refuse(tree, verdict.hierarchies, request, shown)
         except BaseException:
             os.close(tree)
             raise

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from extension_manifests import classes
+from extension_manifests.origin import origin_of
 
 from extension_runtime import boundary
-from extension_runtime.image import content, find, identity
+from extension_runtime.image import content, find, identity, request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,12 +40,15 @@ def current_hierarchies(root: str | Origin, manifest: Manifest) -> list[str]:
 
 
 def is_current(root: str | Origin, manifest: Manifest, known: Record | None, insisted: bool = False) -> bool:
-    """Whether what is attached is what would be attached now; `insisted`: also if it were made for another host."""
+    """Whether what is attached is what would be attached now, and in the way it would be.
+
+    `insisted`: it would be attached also if it were made for another host.
+    """
     return (
         known is not None
         and known.state != "failed"
         and known.identity == current_identity(root, manifest)
-        and sorted(known.classes) == sorted(manifest.classes)
+        and known.options == request.of_manifest(origin_of(root).root, manifest).options
         # What was skipped is looked at once more when somebody insists on it.
         and not (known.state == "skipped" and insisted)
     )

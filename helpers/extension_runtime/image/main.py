@@ -3,29 +3,26 @@
 
 mount.extension SOURCE TARGET [-sfnv] [-t TYPE] [-o OPTIONS]
 
-SOURCE is a name of an image or an absolute path, TARGET is [ROOT]/run/extension/NAME.  Options of ours begin with
-"ext."; those of mount(8) are taken and have no effect: an image is always read-only and nodev.
+TARGET is [ROOT]/run/extension/NAME.  Options of ours begin with "ext."; those of mount(8) are taken and have no effect:
+an image is always read-only, and nothing in it counts as a device or can be run there.  Neither has SOURCE: mount(8)
+makes a path of a name that is one in its working directory, so that "tmp" would be /tmp.  The image is ext.image=.
 """
 
 from __future__ import annotations
 
-import sys
-
-from extension_manifests import classes
 from extension_manifests.errors import ExtensionError, printable
 from extension_manifests.escape import IMAGE_ROOT, decode
 from extension_manifests.names import name_problem
+from extension_manifests.options import PREFIX
+
+from extension_runtime import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from extension_runtime.image.attach import Request
-
 FAILED = 32  # "mount failure", mount(8)
 _WHERE = f"{IMAGE_ROOT}/"
-# The generator's promise about integrity must not go unheard: what is asked for and cannot be done is an error.
-_LATER = {"policy": "ImagePolicy=", "roothash": "RootHash=", "signature": "Signature="}
 
 
 class CallError(ExtensionError):
@@ -35,10 +32,9 @@ class CallError(ExtensionError):
 class Call:
     """One call of mount.extension, read."""
 
-    __slots__ = ("fake", "options", "source", "target")
+    __slots__ = ("fake", "options", "target")
 
-    def __init__(self, source: str, target: str, options: list[str], fake: bool) -> None:
-        self.source = source
+    def __init__(self, target: str, options: list[str], fake: bool) -> None:
         self.target = target
         self.options = options
         self.fake = fake
@@ -71,7 +67,7 @@ def parse(arguments: Sequence[str]) -> Call:
                 raise CallError(printable(f"unknown option -{letter}"))
     if len(plain) != 2:
         raise CallError("want SOURCE TARGET [-sfnv] [-o OPTIONS]")
-    return Call(plain[0], plain[1], options, fake)
+    return Call(plain[1], options, fake)
 
 
 def ours(options: Sequence[str]) -> dict[str, str]:
@@ -79,10 +75,10 @@ def ours(options: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for option in options:
         key, _, value = option.partition("=")
-        if not key.startswith("ext."):
+        if not key.startswith(PREFIX):
             continue
         try:
-            found[key[4:]] = decode(value)
+            found[key.removeprefix(PREFIX)] = decode(value)
         except ValueError:
             raise CallError(printable(f"{option}: a backslash in it begins no \\xNN")) from None
     return found
@@ -100,38 +96,12 @@ def split_target(target: str) -> tuple[str, str]:
     return root, name
 
 
-def request(source: str, root: str, name: str, settings: dict[str, str]) -> Request:
-    """What to attach, from our options.  Raises CallError."""
-    from extension_runtime.image.attach import Request
-
-    asked = {}
-    for key, value in settings.items():
-        if key in _LATER and value:
-            raise CallError(f"{_LATER[key]} is not yet supported, so this image is not attached; remove the setting")
-        if key not in ("class", "mismatch", "noexec", "nosuid", "image", "error", *_LATER):
-            raise CallError(printable(f"unknown option ext.{key}"))
-        if key in ("noexec", "nosuid"):
-            if value not in ("0", "1"):
-                raise CallError(printable(f"ext.{key}={value}: write 0 or 1"))
-            asked[key] = value == "1"
-    asked_classes = tuple(settings.get("class", ":".join(classes.DEFAULT)).split(":"))
-    if not set(asked_classes) <= set(classes.NAMES):
-        known = f"{', '.join(classes.NAMES)} or {':'.join(classes.NAMES)}"
-        raise CallError(printable(f"ext.class={':'.join(asked_classes)}: write {known}"))
-    mismatch = settings.get("mismatch", "skip")
-    if mismatch not in ("skip", "fail"):
-        raise CallError(printable(f"ext.mismatch={mismatch}: write skip or fail"))
-    # mount(8) makes a path of a name that is one below its working directory: "opt" becomes "/opt".
-    image = settings.get("image") or source
-    return Request(root, name, image, asked_classes, mismatch, asked.get("noexec"), asked.get("nosuid"))
-
-
 def run(arguments: Sequence[str]) -> tuple[int, str]:
     """Do what the arguments ask for; returns the exit status and a line to print, or ""."""
     call = parse(arguments)
     if call.fake or "remount" in call.options:
         return 0, ""
-    from extension_runtime.image import attach
+    from extension_runtime.image import attach, request
     from extension_runtime.paths import Paths
 
     root, name = split_target(call.target)
@@ -139,8 +109,8 @@ def run(arguments: Sequence[str]) -> tuple[int, str]:
         settings = ours(call.options)
         if settings.get("error"):
             raise CallError(printable(settings["error"]))
-        wanted = request(call.source, root, name, settings)
-    except CallError as error:
+        wanted = request.of_options(root, name, settings)
+    except (CallError, request.RequestError) as error:
         attach.fail(Paths(root), name, str(error))
         raise
     record = attach.attach(wanted)
@@ -158,5 +128,5 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         status, text = FAILED, printable(f"{error.filename or 'mount.extension'}: {error.strerror or error}")
     if text:
-        print(text, file=sys.stderr)
+        log.line(text, log.ERROR if status else log.NOTICE)
     return status

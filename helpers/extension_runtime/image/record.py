@@ -13,7 +13,7 @@ from extension_manifests.errors import ImageError
 STATES = ("attached", "skipped", "failed")
 UNKNOWN = "unknown"  # the identity of an image that could not be looked at
 LISTS = ("classes", "hierarchies", "remarks")
-TEXTS = ("name", "state", "reason", "image", "version", "identity", "format", "excused")
+TEXTS = ("name", "state", "reason", "image", "version", "identity", "format", "options", "excused")
 
 
 class Record:
@@ -22,6 +22,7 @@ class Record:
     state: "attached"; "skipped": made for another host or masked; "failed".  reason: why, unless attached.
     image: the path of it, from the root; version, identity (see identity.py) and format: of that image.
     hierarchies: which of "usr", "opt", "etc" it brings for its classes.  remarks: what a person should know of it.
+    options: those it was attached with, see extension_manifests.options; "" where that is not known.
     excused: why it is not made for this host, where somebody insisted on it.
     """
 
@@ -38,6 +39,7 @@ class Record:
         format: str = "",
         classes: list[str] | None = None,
         hierarchies: list[str] | None = None,
+        options: str = "",
         remarks: list[str] | None = None,
         excused: str = "",
     ) -> None:
@@ -48,6 +50,7 @@ class Record:
         self.version = version
         self.identity = identity
         self.format = format
+        self.options = options
         self.classes = classes or []
         self.hierarchies = hierarchies or []
         self.remarks = remarks or []

@@ -11,7 +11,7 @@ import os
 
 from extension_runtime import boundary
 from extension_runtime.files import StateError, read, replace
-from extension_runtime.image import attach
+from extension_runtime.image import attach, request
 from extension_runtime.image.record import UNKNOWN, Record
 from extension_runtime.image.records import SIZE_MAX
 from extension_runtime.kernel import mountinfo, syscalls
@@ -83,25 +83,13 @@ class AttachHere(Attach):
         name = self._manifest.name
         try:
             self.remember([name])
-            attach.attach(_request(self._paths, self._manifest))
+            attach.attach(request.of_manifest(self._paths.root, self._manifest))
         except Exception as error:
             self.undo()
             self._failed[name] = Record(name, "failed", boundary.reason(error, name), identity=UNKNOWN)
         except BaseException:
             self.undo()
             raise
-
-
-def _request(paths: Paths, manifest: Manifest) -> attach.Request:
-    return attach.Request(
-        paths.root,
-        manifest.name,
-        manifest.image,
-        manifest.classes,
-        manifest.mismatch,
-        manifest.noexec,
-        manifest.nosuid,
-    )
 
 
 class Renew(Attach):
@@ -131,7 +119,7 @@ class Renew(Attach):
 
     def _renew(self, manifest: Manifest) -> bool:
         try:
-            return attach.renew(_request(self._paths, manifest))
+            return attach.renew(request.of_manifest(self._paths.root, manifest))
         except Exception as error:
             boundary.reason(error, manifest.name)
             return False

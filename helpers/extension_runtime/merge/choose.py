@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from extension_manifests import options
+
 from extension_runtime.merge.state import Standing
 
 TYPE_CHECKING = False
@@ -54,7 +56,7 @@ def standing(manifest: Manifest, state: str, reason: str, record: Record | None 
     if record is not None:
         stands.image, stands.version, stands.identity = record.image, record.version, record.identity
         stands.hierarchies = list(record.hierarchies)
-        stands.remarks = list(record.remarks)
+        stands.remarks, stands.options = list(record.remarks), record.options
         if record.excused:
             stands.forced = True
             stands.remarks.append(f"{FORCED}: {record.excused}")
@@ -78,13 +80,21 @@ def _choose_one(candidate: Candidate, merged: Standing | None) -> Choice:
         reason = "not attached and no reason recorded; see 'journalctl -u' of its mount unit"
         return Choice(manifest.name, NONE, standing(manifest, "failed", reason), left_out=True)
     if record.state == "attached":
+        # By an old unit, or for an older version: whoever attached it, this is where a promise must have been kept.
+        unkept = options.unkept(manifest, record.options)
+        if unkept:
+            reason = f"attached without {', '.join(unkept)}; run systemctl daemon-reload, then extensionctl refresh"
+            return Choice(manifest.name, NONE, standing(manifest, "failed", reason, record), left_out=True)
         if good and good.identity == record.identity:
             kept = standing(manifest, "merged", "", record, good.layer)
             kept.compared, kept.forced, kept.mends = good.compared, good.forced, list(good.mends)
             kept.overrides, kept.remarks = dict(good.overrides), list(good.remarks)
             return Choice(manifest.name, KEEP, kept)
         return Choice(manifest.name, NEW, standing(manifest, "merged", "", record))
-    # What does not match this host any more goes; what fails, maybe only now, stays as it was.
+    # What does not match this host any more goes; what fails, maybe only now, stays as it was, unless that was attached
+    # without what is promised now.
+    if good and options.unkept(manifest, good.options):
+        good = None
     if good and record.identity and (record.state == "failed" or good.identity != record.identity):
         reason = f"kept at its last good version, because of {record.image}: {record.reason}"
         kept = good.but(state="merged", reason=reason, manifest=manifest.path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import signal
 
-from extension_manifests.errors import ExtensionError
+from extension_manifests.errors import ExtensionError, printable
 
 from extension_runtime import boundary, log
 from extension_runtime.pid1.notify import notify
@@ -67,7 +67,7 @@ def _transaction(verb: str, flags: list[str]) -> int:
 
 
 def _progress(step: Step) -> None:
-    notify(f"STATUS={step.text}")
+    notify(f"STATUS={printable(step.text)}")
 
 
 def _react(name: str, stop: bool) -> int:

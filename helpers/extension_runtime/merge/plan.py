@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 
-from extension_runtime.image import forced
+from extension_runtime import boundary
+from extension_runtime.image import exposed, forced
 from extension_runtime.merge import choose, fit, harm, ledger, select
 from extension_runtime.merge import wanted as wishes
 from extension_runtime.merge.goal import Goal
@@ -41,7 +42,7 @@ def steps(outlook: Outlook, order: Order, side: Side, log: Callable[[str], None]
         if order.verb == "rollback":
             choices = _earlier(outlook)
         else:
-            choices = yield from _chosen(outlook, order, side)
+            choices = yield from _chosen(outlook, order, side, log)
         wanted = wishes.hierarchies(choices, settings, outlook.hierarchies)
     todo = [item for item in wanted if _differs(outlook, order, item)]
     goal = _goal(outlook, order, choices, wanted, todo)
@@ -71,10 +72,12 @@ def _earlier(outlook: Outlook) -> list[Choice]:
     before = outlook.state.previous
     if before is None or not before.layers() <= outlook.pinned:
         raise TransactionError("rollback: there is no earlier merge to go back to")
-    return select.earlier(before)
+    return select.earlier(before, outlook.plan)
 
 
-def _chosen(outlook: Outlook, order: Order, side: Side) -> Generator[Step, None, list[Choice]]:
+def _chosen(
+    outlook: Outlook, order: Order, side: Side, log: Callable[[str], None]
+) -> Generator[Step, None, list[Choice]]:
     """Attach and pin what is new, bind bases that are not bound yet, and choose what is stacked."""
     paths, plan, good = outlook.paths, outlook.plan, outlook.good()
     # At boot PID 1 has just attached them; started by hand later, the same unit may find an old attachment.
@@ -93,7 +96,20 @@ def _chosen(outlook: Outlook, order: Order, side: Side) -> Generator[Step, None,
     fit.leave_out_unstackable(paths, outlook.hierarchies, choices, good)
     risky = harm.leave_out_harmful(outlook, choices, good, forced.names(paths))
     side.leave_out_breaking(outlook, order, choices, good, risky)
-    return choose.without_unmet_needs(plan.extensions, choices)
+    choices = choose.without_unmet_needs(plan.extensions, choices)
+    _tell_exposed(paths.root, choices, log)
+    return choices
+
+
+def _tell_exposed(root: str, choices: Sequence[Choice], log: Callable[[str], None]) -> None:
+    """Say who else can change what is new: once, when it comes."""
+    new = [choice.standing for choice in choices if choice.source == choose.NEW]
+    decides = [path for standing in new for path in (standing.manifest, standing.image) if path]
+    try:
+        for path, remark in exposed.remarks(root, decides) if decides else ():
+            log(f"{path}: {remark}")
+    except Exception as error:
+        log(f"who else can change what is merged cannot be told: {boundary.reason(error)}")
 
 
 def _pins(outlook: Outlook, choices: Sequence[Choice]) -> Iterator[Step]:

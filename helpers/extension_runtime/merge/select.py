@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from extension_manifests import options
 from extension_manifests import version as versions
 from extension_manifests.origin import Origin
 
 from extension_runtime import boundary
+from extension_runtime.image import request
 from extension_runtime.image.current import current_hierarchies, current_identity, is_current
 from extension_runtime.image.record import Record
 from extension_runtime.merge import choose
@@ -55,6 +57,10 @@ def foresee(paths: Paths, candidates: Sequence[Candidate], always: bool) -> None
         identity = current_identity(origin, manifest)
         if identity and (always or not is_current(origin, manifest, candidate.record)):
             candidate.held_back = ""
+            asked = request.of_manifest(paths.root, manifest)
+            if asked.refused:
+                candidate.record = Record(manifest.name, "failed", asked.refused, options=asked.options)
+                continue
             candidate.record = Record(
                 manifest.name,
                 "attached",
@@ -62,6 +68,7 @@ def foresee(paths: Paths, candidates: Sequence[Candidate], always: bool) -> None
                 identity=identity,
                 classes=list(manifest.classes),
                 hierarchies=current_hierarchies(origin, manifest),
+                options=asked.options,
             )
 
 
@@ -72,22 +79,35 @@ def none(plan: Plan) -> list[Choice]:
     return [Choice(item.name, choose.NONE, choose.standing(item, "ready", reason)) for item in plan.extensions]
 
 
-def earlier(before: Merged) -> list[Choice]:
-    """The extensions of an earlier merge, with the layers that it had."""
+def earlier(before: Merged, plan: Plan) -> list[Choice]:
+    """The extensions of an earlier merge with the layers that it had, but for those without what is promised now."""
     order = [name for item in before.hierarchies.values() for name, _path in item.layers]
     stood = before.extensions
     ranked = sorted(stood, key=lambda name: order.index(name) if name in order else -1)
-    return [Choice(name, choose.KEEP if stood[name].layer else choose.NONE, stood[name].but()) for name in ranked]
+    found = [Choice(name, choose.KEEP if stood[name].layer else choose.NONE, stood[name].but()) for name in ranked]
+    manifests = {manifest.name: manifest for manifest in plan.extensions}
+    for choice in found:
+        if choice.source == choose.NONE or choice.name not in manifests:
+            continue
+        unkept = options.unkept(manifests[choice.name], choice.standing.options)
+        if unkept:
+            reason = f"not gone back to: that was attached without {', '.join(unkept)}"
+            choice.source, choice.left_out = choose.NONE, True
+            choice.standing = choice.standing.but(state="failed", reason=reason, layer="")
+    return found
 
 
 def _place_broken(
     found: list[Choice], broken: Mapping[str, Sequence[Diagnostic]], good: Mapping[str, Standing]
 ) -> None:
-    """A manifest that cannot be read leaves its extension as it was, at the place that its name gives."""
+    """A manifest that cannot be read leaves its extension as it was, at the place that its name gives.
+
+    Not where what cannot be read is a promise: what was attached was attached without it.
+    """
     for name, diagnostics in sorted(broken.items()):
         problem = diagnostics[0]
         stood = good.get(name)
-        if stood is None:
+        if stood is None or problem.message.startswith(options.PROMISING):
             failed = Standing(name, "failed", str(problem), problem.path)
             found.append(Choice(name, choose.NONE, failed, left_out=True))
             continue

@@ -83,7 +83,7 @@ FORMAT = 2
 
 def _compare_all(found: Data) -> Data:
     """Format 1 did not know of comparisons with the base: all extensions still have to be compared."""
-    fresh = {"compared": "", "forced": False, "overrides": {}, "mends": [], "remarks": []}
+    fresh = {"compared": "", "forced": False, "overrides": {}, "mends": [], "remarks": [], "options": ""}
     merges = [item for item in (found, found.get("previous")) if isinstance(item, dict)]
     for extensions in [_object(item.get("extensions")) for item in merges]:
         for item in extensions.values():
@@ -129,12 +129,13 @@ class Standing(_Record):
 
     `compared`: with which Hides= its layer was compared with the base, "" if it was not.  What came of it: `overrides`,
     how many files of which extension ("" for the base) it replaces, and `mends`, folders that keep what the base has of
-    mode and owner.  `remarks`: what a person should know, and `forced`: that somebody insisted on it.
+    mode and owner.  `remarks`: what a person should know, and `forced`: that somebody insisted on it.  `options`: those
+    that its image was attached with (see image/record.py), "" where that is not known.
     """
 
     __slots__ = (
         "classes", "compared", "forced", "hierarchies", "identity", "image", "layer", "manifest", "mends", "name",
-        "overrides", "reason", "remarks", "state", "version",
+        "options", "overrides", "reason", "remarks", "state", "version",
     )  # fmt: skip
 
     FIELDS = {  # noqa: RUF012
@@ -157,6 +158,7 @@ class Standing(_Record):
         classes: list[str] | None = None,
         hierarchies: list[str] | None = None,
         layer: str = "",
+        options: str = "",
         compared: str = "",
         forced: bool = False,
         overrides: dict[str, int] | None = None,
@@ -173,6 +175,7 @@ class Standing(_Record):
         self.classes = classes or []
         self.hierarchies = hierarchies or []
         self.layer = layer
+        self.options = options
         self.compared = compared
         self.forced = forced
         self.overrides = overrides or {}

@@ -6,6 +6,8 @@ from __future__ import annotations
 import errno
 import os
 
+from extension_manifests.classes import CLASSES
+
 from extension_runtime.kernel import syscalls
 from extension_runtime.overlay import build as overlays
 from extension_runtime.overlay import skeleton
@@ -36,6 +38,8 @@ def build(
     # The mount's own "ro" would be taken for a sandbox's in the namespaces of services: read-only is the superblock.
     flags = os.statvfs(hierarchy.base).f_flag & (os.ST_NOSUID | os.ST_NOEXEC)  # the bits are those of MOUNT_ATTR_*
     attributes = flags | syscalls.MOUNT_ATTR_NODEV
+    if any(hierarchy.name in class_.hierarchies for class_ in CLASSES.values() if class_.harmless):
+        attributes |= syscalls.MOUNT_ATTR_NOSUID
     try:
         top = skeleton.build(hierarchy.base, mends, lowers, imported)
         try:

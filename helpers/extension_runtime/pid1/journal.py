@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import sys
 
+from extension_manifests.errors import printable
+
 from extension_runtime import log
 
 MERGED = "ba09fb60c3e04189a310e91a43a054ee"
@@ -67,10 +69,12 @@ def send(text: str, message: str = "", priority: int = log.INFO, **fields: objec
     if message:
         given["MESSAGE_ID"] = MESSAGES[message]
     given.update({key: str(value) for key, value in fields.items() if value not in ("", None)})
+    # A second line of a message would look like an entry of somebody else's.
+    given = {key: printable(value) for key, value in given.items()}
     try:
         load()
         from systemd import _journal
 
-        _journal.sendv(*(f"{key}={value}".encode(errors="backslashreplace") for key, value in given.items()))
-    except (ImportError, OSError):
+        _journal.sendv(*(f"{key}={value}".encode() for key, value in given.items()))
+    except (ImportError, OSError, ValueError):
         log.line(text, priority)

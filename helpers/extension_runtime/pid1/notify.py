@@ -15,6 +15,6 @@ def notify(text: str) -> None:
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
         try:
-            out.sendto(text.encode(), "\0" + path[1:] if path.startswith("@") else path)
+            out.sendto(text.encode(errors="backslashreplace"), "\0" + path[1:] if path.startswith("@") else path)
         except OSError:
             return  # only what is shown by systemctl status is lost

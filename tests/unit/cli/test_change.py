@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cli_root import Pid1, Root
 from extension_runtime.cli import main
+from extension_runtime.cli.options import note
 
 TOP = Path(__file__).resolve().parents[3]
 
@@ -47,7 +48,7 @@ def test_a_dry_run_prints_the_steps(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main.main(["refresh", "--dry-run", "--always", f"--root={root.path}"]) == 3
-    assert ran[0][2] == {"dry_run": True, "always": True}
+    assert ran[0][2] == {"dry_run": True, "always": True, "log": note}
     assert capsys.readouterr().out == "  1. first\n  2. second\na message\n"
 
 

@@ -19,6 +19,7 @@ def test_states_of_extensions_that_are_not_merged(root: Root, listed: Callable[[
     root.image("foreign", "ID=fedora\n")
     root.image("strict", "ID=fedora\n")
     root.manifest("broken", "[Extension]\nClass=wrong\n")
+    root.manifest("verified", f"[Extension]\nImage=good\nRootHash={'00' * 32}\n")
     root.manifest("hidden", "")
     root.write("etc/extensions.d/b ad.extension", "[Extension]\n")
     found = listed()
@@ -30,7 +31,9 @@ def test_states_of_extensions_that_are_not_merged(root: Root, listed: Callable[[
         "hidden": "masked",
         "missing": "failed",
         "strict": "failed",
+        "verified": "failed",
     }
+    assert found["verified"]["reason"].startswith("RootHash= is not yet supported")
     assert found["broken"]["reason"].startswith("/etc/extensions.d/broken.extension:2: ")
     assert "ID=fedora" in found["foreign"]["reason"]
     assert "/var/lib/extensions" in found["missing"]["reason"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from cli_root import Pid1, Root
 from extension_runtime.cli import main
+from extension_runtime.cli.options import note
 from extension_runtime.pid1 import queries
 from pytest_mock import MockerFixture
 
@@ -22,7 +23,7 @@ def test_the_running_machine_goes_back_in_a_service_of_its_own(systemd: Pid1) ->
 
 def test_another_root_goes_back_right_here(root: Root, ran: list[tuple[str, str, dict[str, Any]]]) -> None:
     assert main.main(["rollback", f"--root={root.path}"]) == 3
-    assert ran == [("rollback", str(root.path), {"dry_run": False, "always": False})]
+    assert ran == [("rollback", str(root.path), {"dry_run": False, "always": False, "log": note})]
 
 
 def test_a_dry_run_asks_no_pid_1(

@@ -87,10 +87,10 @@ def test_unordered_loses_order_but_not_the_need() -> None:
 
 
 def test_specifiers_of_unit_values_stay_those_of_a_path_do_not() -> None:
-    made = Manifest("a", "/m", (("ConditionPathExists", "/x/%b"),), image="/srv/100%")
+    made = Manifest("a", "/m", (("ConditionPathExists", "/x/%b"),), image="/srv/100% of it")
     mount = text(render.render(plan(made)), "run-extension-a.mount").splitlines()
     assert "ConditionPathExists=/x/%b" in mount
-    assert "What=/srv/100%%" in mount
+    assert 'RequiresMountsFor="/srv/100%% of it"' in mount
 
 
 def test_only_dependencies_refer() -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from extension_manifests.errors import ImageError
 from extension_runtime.image import attach, identity, records
-from extension_runtime.image.attach import Request
 from extension_runtime.image.record import Record
+from extension_runtime.image.request import Request
 from extension_runtime.kernel import syscalls
 from extension_runtime.paths import Paths
 
@@ -83,17 +83,12 @@ def same(one: Record, other: Record) -> bool:
     return all(getattr(one, key) == getattr(other, key) for key in Record.__slots__)
 
 
-def test_a_request_has_the_defaults_of_a_manifest() -> None:
-    assert (Request("", "a", "a").noexec, Request("", "a", "a").classes) == (False, ("sysext",))
-    assert Request("", "a", "a", ["confext"]).nosuid
-    assert not Request("", "a", "a", ["confext"], nosuid=False).nosuid
-
-
 def test_an_image_is_attached(tmp_path: Path, image: Path, target: str, kernel: Kernel) -> None:
-    became = attach.attach(Request(str(tmp_path), "app", "app", noexec=True))
+    became = attach.attach(Request(str(tmp_path), "app", "app"))
     assert kernel.mounted == {target: [str(image)]}
-    expected = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOEXEC
-    assert kernel.attributes == expected
+    expected = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NODEV
+    assert kernel.attributes == expected | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NOEXEC
+    assert became.options == "ext.image=app,ext.class=sysext,ext.mismatch=skip,ext.noexec=0,ext.nosuid=0"
     assert (became.state, became.reason, became.image) == ("attached", "", "/var/lib/extensions/app")
     assert (became.version, became.format, became.hierarchies) == ("7", "directory", ["usr"])
     assert same(written(tmp_path), became)
@@ -230,3 +225,31 @@ def test_a_place_that_is_busy_says_so(tmp_path: Path, target: str, monkeypatch: 
     monkeypatch.setattr(syscalls, "umount", busy)
     with pytest.raises(ImageError, match=f"^{target}: umount x: Operation not permitted$"):
         attach.detach(Paths(str(tmp_path)), "app")
+
+
+@pytest.mark.parametrize("key", ["image_policy", "root_hash", "signature"])
+def test_what_cannot_be_verified_is_refused_before_it_is_looked_for(
+    key: str, tmp_path: Path, image: Path, target: str, kernel: Kernel
+) -> None:
+    asked = Request(str(tmp_path), "app", "app", **{key: "root=verity"})  # type: ignore[arg-type]
+    kernel.mounted[target] = ["old"]
+    assert not attach.renew(asked)
+    assert kernel.mounted == {target: ["old"]}
+    became = attach.attach(asked)
+    assert kernel.mounted == {target: []}
+    # Without an identity nothing that was attached before counts as its last good version.
+    assert (became.state, became.identity, became.hierarchies) == ("failed", "", [])
+    assert "= is not yet supported, so this image is not attached; remove the setting" in became.reason
+
+
+@pytest.mark.parametrize(("promise", "mode"), [("nosuid", 0o4755), ("noexec", 0o755)])
+def test_an_image_that_breaks_its_promise_is_refused(
+    promise: str, mode: int, tmp_path: Path, image: Path, target: str, kernel: Kernel
+) -> None:
+    (image / "usr/bin").mkdir()
+    (image / "usr/bin/tool").touch()
+    (image / "usr/bin/tool").chmod(mode)
+    assert attach.attach(Request(str(tmp_path), "app", "app")).state == "attached"
+    became = attach.attach(Request(str(tmp_path), "app", "app", **{promise: True}))  # type: ignore[arg-type]
+    assert (became.state, kernel.mounted) == ("failed", {target: []})
+    assert became.reason.startswith("/var/lib/extensions/app: /usr/bin/tool: is a")

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from extension_manifests.manifest import Manifest
-from extension_runtime.image import current, identity
+from extension_runtime.image import current, identity, request
 from extension_runtime.image.record import Record
 
 APP = Manifest("app", "/etc/extensions.d/app.extension")
@@ -31,7 +32,9 @@ def identity_of(image: Path) -> str:
 
 
 def known(root: Path, **changes: str) -> Record:
-    found = Record("app", "attached", classes=["sysext"], identity=identity_of(root / "var/lib/extensions/app"))
+    image = identity_of(root / "var/lib/extensions/app")
+    options = request.of_manifest("", APP).options
+    found = Record("app", "attached", classes=["sysext"], identity=image, options=options)
     for key, value in changes.items():
         setattr(found, key, value)
     return found
@@ -55,9 +58,36 @@ def test_the_same_image_is_current(tmp_path: Path, image: Path) -> None:
 
 
 def test_the_order_of_classes_says_nothing(tmp_path: Path, image: Path) -> None:
-    attached = known(tmp_path)
-    attached.classes = ["sysext", "confext"]
+    other = Manifest("app", "/etc/extensions.d/app.extension", classes=("sysext", "confext"))
+    attached = known(tmp_path, options=request.of_manifest("", other).options)
     assert current.is_current(str(tmp_path), BOTH, attached)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"classes": ("sysext", "confext")},
+        {"image": "/var/lib/extensions/app"},
+        {"mismatch": "fail"},
+        {"noexec": True},
+        {"nosuid": True},
+        {"image_policy": "root=verity"},
+        {"root_hash": "00" * 32},
+        {"signature": "/x.p7s"},
+    ],
+)
+def test_a_change_of_what_decides_about_an_image_is_a_change(
+    tmp_path: Path, image: Path, change: dict[str, Any]
+) -> None:
+    changed = Manifest("app", "/etc/extensions.d/app.extension", **change)
+    assert not current.is_current(str(tmp_path), changed, known(tmp_path))
+    back = known(tmp_path, options=request.of_manifest("", changed).options)
+    assert current.is_current(str(tmp_path), changed, back)
+    assert not current.is_current(str(tmp_path), APP, back)
+
+
+def test_what_a_version_before_has_attached_is_attached_anew(tmp_path: Path, image: Path) -> None:
+    assert not current.is_current(str(tmp_path), APP, known(tmp_path, options=""))
 
 
 def test_hierarchies(tmp_path: Path, image: Path) -> None:

@@ -14,21 +14,21 @@ from extension_runtime.kernel import syscalls
 
 
 @pytest.mark.parametrize(
-    ("arguments", "source", "target", "options", "fake"),
+    ("arguments", "target", "options", "fake"),
     [
-        ("a /t", "a", "/t", [], False),
-        ("a /t -n -s -v", "a", "/t", [], False),
-        ("-o ro,ext.class=sysext a -o nodev /t", "a", "/t", ["ro", "ext.class=sysext", "nodev"], False),
-        ("a -oro /t", "a", "/t", ["ro"], False),
-        ("a /t -sfo ro", "a", "/t", ["ro"], True),
-        ("-t extension -N 7 a /t", "a", "/t", [], False),
-        ("-n -- -a -t", "-a", "-t", [], False),
-        ("- /t", "-", "/t", [], False),
+        ("a /t", "/t", [], False),
+        ("a /t -n -s -v", "/t", [], False),
+        ("-o ro,ext.class=sysext a -o nodev /t", "/t", ["ro", "ext.class=sysext", "nodev"], False),
+        ("a -oro /t", "/t", ["ro"], False),
+        ("a /t -sfo ro", "/t", ["ro"], True),
+        ("-t extension -N 7 a /t", "/t", [], False),
+        ("-n -- -a -t", "-t", [], False),
+        ("- /t", "/t", [], False),
     ],
 )
-def test_arguments(arguments: str, source: str, target: str, options: list[str], fake: bool) -> None:
+def test_arguments(arguments: str, target: str, options: list[str], fake: bool) -> None:
     call = main.parse(arguments.split())
-    assert (call.source, call.target, call.options, call.fake) == (source, target, options, fake)
+    assert (call.target, call.options, call.fake) == (target, options, fake)
 
 
 @pytest.mark.parametrize(
@@ -88,46 +88,6 @@ def test_a_target_whose_name_is_none(name: str) -> None:
         main.split_target(f"/run/extension/{name}")
 
 
-def test_a_request_with_nothing_asked_for() -> None:
-    made = main.request("a", "/root", "name", {})
-    assert (made.root, made.name, made.image, made.classes) == ("/root", "name", "a", ("sysext",))
-    assert (made.mismatch, made.noexec, made.nosuid) == ("skip", False, False)
-
-
-def test_a_request_with_everything_asked_for() -> None:
-    settings = {
-        "class": "confext:sysext",
-        "mismatch": "fail",
-        "noexec": "1",
-        "nosuid": "0",
-        "image": "opt",
-        "policy": "",
-    }
-    made = main.request("/opt", "", "name", settings)
-    assert (made.image, made.classes, made.mismatch) == ("opt", ("confext", "sysext"), "fail")
-    assert (made.noexec, made.nosuid) == (True, False)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "text"),
-    [
-        ("policy", "x", "ImagePolicy= is not yet supported, so this image is not attached; remove the setting"),
-        ("roothash", "ab", "RootHash= is not yet supported, so this image is not attached; remove the setting"),
-        ("signature", "/x", "Signature= is not yet supported, so this image is not attached; remove the setting"),
-        ("colour", "red", "unknown option ext.colour"),
-        ("noexec", "yes", "ext.noexec=yes: write 0 or 1"),
-        ("nosuid", "", "ext.nosuid=: write 0 or 1"),
-        ("class", "sysext:x", "ext.class=sysext:x: write sysext, confext or sysext:confext"),
-        ("class", "", "ext.class=: write sysext, confext or sysext:confext"),
-        ("mismatch", "ignore", "ext.mismatch=ignore: write skip or fail"),
-    ],
-)
-def test_wrong_requests(key: str, value: str, text: str) -> None:
-    with pytest.raises(CallError) as raised:
-        main.request("a", "", "name", {key: value})
-    assert str(raised.value) == text
-
-
 @pytest.fixture
 def unmounted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is mounted anywhere, whoever asks."""
@@ -167,11 +127,11 @@ def test_a_broken_manifest_says_so_in_the_record_too(tmp_path: Path, capsys: pyt
 @pytest.mark.usefixtures("unmounted")
 def test_an_image_that_is_missing_fails_the_mount(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "etc").mkdir()
-    assert main.main(["none", f"{tmp_path}/run/extension/a"]) == 32
+    assert main.main(["/etc", f"{tmp_path}/run/extension/a", "-o", "ext.image=none"]) == 32
     assert capsys.readouterr().err.startswith("none: no such image: no none, none.raw, none.v/ or none.raw.v/ in /etc/")
     assert attached(tmp_path, "a")["state"] == "failed"
 
 
 def test_a_root_that_is_none_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.main(["a", "/none/run/extension/a"]) == 32
+    assert main.main(["a", "/none/run/extension/a", "-o", "ext.image=a"]) == 32
     assert capsys.readouterr().err == "/none: No such file or directory\n"

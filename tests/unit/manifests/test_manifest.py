@@ -51,12 +51,11 @@ def test_every_key_of_the_table_lands_in_its_attribute() -> None:
     ("text", "expected"),
     [("confext", True), ("sysext", False), ("sysext confext", False)],
 )
-def test_noexec_default_follows_the_class(text: str, expected: bool) -> None:
+def test_nosuid_default_follows_the_class(text: str, expected: bool) -> None:
     made, _ = read(f"[Extension]\nClass={text}\n")
-    assert made.noexec is made.nosuid is expected
-    made, _ = read(f"[Extension]\nClass={text}\nNoExec={'no' if expected else 'yes'}\n")
-    assert made.noexec is not expected
-    assert made.nosuid is expected
+    assert (made.noexec, made.nosuid) == (False, expected)
+    made, _ = read(f"[Extension]\nClass={text}\nNoExec=yes\nNoSuid={'no' if expected else 'yes'}\n")
+    assert (made.noexec, made.nosuid) == (True, not expected)
 
 
 def test_lists_add_and_reset() -> None:

@@ -7,14 +7,33 @@ import pytest
 from extension_manifests import names
 
 
-@pytest.mark.parametrize("name", ["a", "A-b_c.d", "-", "_", "0", "a..b", "x" * 200])
+@pytest.mark.parametrize("name", ["a", "A-b_c.d", "a-", "_", "0", "a..b", "x" * 200])
 def test_names(name: str) -> None:
     assert names.name_problem(name) is None
 
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", ".a", "a/b", "a:b", "a,b", "a\\b", "a\nb", "a\x1b", "a b", "é", "\udcff", "x" * 300, "-" * 100],
+    [
+        "",
+        ".",
+        "..",
+        ".a",
+        "a/b",
+        "a:b",
+        "a,b",
+        "a\\b",
+        "a\nb",
+        "a\x1b",
+        "a b",
+        "é",
+        "\udcff",
+        "x" * 300,
+        "-",
+        "-a",
+        "--bind",
+        "a" + "-" * 100,
+    ],
 )
 def test_bad_names(name: str) -> None:
     assert names.name_problem(name)
@@ -28,7 +47,8 @@ def test_bad_names(name: str) -> None:
         (".a", "the name starts with a dot"),
         ("a b", "the name holds ' '; use A-Z a-z 0-9 . _ - only"),
         ("aé", "the name holds '\\xe9'; use A-Z a-z 0-9 . _ - only"),
-        ("-" * 100, 'the unit name made of it has more than 255 bytes ("-" counts four); shorten it'),
+        ("-a", 'the name starts with "-", as options do; start it with a letter'),
+        ("a" + "-" * 100, 'the unit name made of it has more than 255 bytes ("-" counts four); shorten it'),
     ],
 )
 def test_why_a_name_is_none(name: str, problem: str) -> None:

@@ -10,6 +10,7 @@ from extension_manifests.errors import ImageError
 from extension_manifests.manifest import Manifest
 from extension_runtime.image import attach as images
 from extension_runtime.image.record import Record
+from extension_runtime.image.request import Request
 from extension_runtime.merge.attach import AttachHere, AttachUnits, Renew
 from extension_runtime.paths import Paths
 from extension_runtime.pid1.commands import CommandError
@@ -48,9 +49,9 @@ def test_units_are_started_in_one_call(paths: Paths) -> None:
 
 
 def test_what_cannot_be_renewed_is_restarted_to_say_why(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[images.Request] = []
+    asked: list[Request] = []
 
-    def renew(request: images.Request) -> bool:
+    def renew(request: Request) -> bool:
         asked.append(request)
         return request.name == "app"
 
@@ -72,17 +73,17 @@ def test_where_all_is_renewed_pid_1_is_not_told(paths: Paths, monkeypatch: pytes
 
 
 def test_an_image_is_attached_as_its_manifest_says(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[images.Request] = []
+    asked: list[Request] = []
 
-    def attach(request: images.Request) -> Record:
+    def attach(request: Request) -> Record:
         asked.append(request)
         return Record("app", "attached")
 
     monkeypatch.setattr(images, "attach", attach)
-    manifest = Manifest("app", "/m", classes=("confext",), mismatch="fail", noexec=False)
+    manifest = Manifest("app", "/m", classes=("confext",), mismatch="fail", noexec=True)
     AttachHere(paths, manifest, {}).do()
     [request] = asked
-    assert (request.classes, request.mismatch, request.noexec, request.nosuid) == (("confext",), "fail", False, True)
+    assert (request.classes, request.mismatch, request.noexec, request.nosuid) == (("confext",), "fail", True, True)
 
 
 def test_a_failure_puts_the_records_back(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +95,7 @@ def test_a_failure_puts_the_records_back(paths: Paths, monkeypatch: pytest.Monke
         detached.append(name)
         Path(paths.attached, f"{name}.json").unlink(missing_ok=True)
 
-    def attach(_request: images.Request) -> None:
+    def attach(_request: Request) -> None:
         record.write_text("half done")
         raise ImageError("no place for it")
 

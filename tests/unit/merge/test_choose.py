@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from extension_manifests import options
 from extension_manifests.manifest import Manifest
 from extension_runtime.image.record import Record
 from extension_runtime.merge import choose
@@ -99,3 +102,50 @@ def test_the_last_good_one_of_a_broken_manifest_meets_a_need() -> None:
         [manifest("b", ("Requires", "broken.extension"))], [chosen("b"), chosen("broken", LAST_GOOD)]
     )
     assert [choice.source for choice in found] == [NEW, LAST_GOOD]
+
+
+# Promises
+
+
+def promising(**keys: Any) -> Manifest:
+    return Manifest("app", "/etc/extensions.d/app.extension", **keys)
+
+
+PROMISES: list[dict[str, Any]] = [
+    {"root_hash": "00" * 32},
+    {"signature": "/x.p7s"},
+    {"image_policy": "root=verity"},
+    {"noexec": True},
+    {"nosuid": True},
+    {"classes": ("sysext", "confext"), "nosuid": True},
+]
+
+
+@pytest.mark.parametrize("keys", PROMISES)
+@pytest.mark.parametrize("state", ["failed", "skipped"])
+@pytest.mark.parametrize("identity", ["", "old", "new"])
+def test_nothing_is_kept_that_was_attached_without_a_promise(keys: dict[str, Any], state: str, identity: str) -> None:
+    demanding = promising(**keys)
+    refused = record("app", state, "refused", identity)
+    [choice] = choose.choose([Candidate(demanding, refused)], {"app": merged("app")})
+    assert (choice.source, choice.standing.layer) == (NONE, "")
+    # With the same promises as now, it is as good as it was.
+    kept = merged("app")
+    kept.options = options.text(options.told(demanding))
+    [choice] = choose.choose([Candidate(demanding, record("app", "failed", "broken"))], {"app": kept})
+    assert choice.source == LAST_GOOD
+
+
+@pytest.mark.parametrize("keys", PROMISES)
+@pytest.mark.parametrize("before", [None, merged("app", identity="new")])
+def test_whoever_attached_it_it_is_not_merged_without_a_promise(keys: dict[str, Any], before: Standing | None) -> None:
+    """As an old unit does that PID 1 has not read again."""
+    found = record("app")
+    found.options = options.text(options.told(manifest("app")))
+    [choice] = choose.choose([Candidate(promising(**keys), found)], {"app": before} if before else {})
+    assert (choice.source, choice.standing.state, choice.left_out) == (NONE, "failed", True)
+    assert choice.standing.reason.startswith("attached without ")
+    assert "; run systemctl daemon-reload" in choice.standing.reason
+    found.options = options.text(options.told(promising(**keys)))
+    [choice] = choose.choose([Candidate(promising(**keys), found)], {"app": before} if before else {})
+    assert (choice.source, choice.standing.options) == (KEEP if before else NEW, found.options)

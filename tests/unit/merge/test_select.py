@@ -5,10 +5,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from extension_manifests import options
 from extension_manifests.errors import Diagnostic
 from extension_manifests.load import Plan
 from extension_manifests.manifest import Manifest
 from extension_manifests.settings import Settings
+from extension_runtime.image import request
 from extension_runtime.image.record import Record
 from extension_runtime.merge import select
 from extension_runtime.merge.choose import KEEP, LAST_GOOD, NEW, NONE, Candidate, Choice
@@ -94,10 +97,30 @@ def test_an_earlier_merge_has_its_layers_in_its_order() -> None:
     usr = Stacked("/usr", "auto", True, False, "", layers, 1, Spec("auto", layers, "", False, True))
     stood = {"a": standing("a"), "out": standing("out", state="skipped", layer=""), "z": standing("z")}
     before = Merged(1, 0, {"usr": usr}, stood)
-    choices = select.earlier(before)
+    choices = select.earlier(before, plan())
     assert found(choices) == [("out", NONE, False), ("z", KEEP, False), ("a", KEEP, False)]
     choices[1].standing.reason = "changed"
     assert stood["z"].reason == ""
+
+
+def test_an_earlier_merge_without_a_promise_is_not_gone_back_to() -> None:
+    demanding = Manifest("a", "/m", root_hash="00" * 32)
+    choices = select.earlier(Merged(1, 0, {}, {"a": standing("a"), "b": standing("b")}), plan(demanding, manifest("b")))
+    assert found(choices) == [("a", NONE, True), ("b", KEEP, False)]
+    assert (choices[0].standing.state, choices[0].standing.layer) == ("failed", "")
+    assert choices[0].standing.reason == f"not gone back to: that was attached without RootHash={'00' * 32}"
+    kept = standing("a")
+    kept.options = request.of_manifest("", demanding).options
+    assert found(select.earlier(Merged(1, 0, {}, {"a": kept}), plan(demanding))) == [("a", KEEP, False)]
+
+
+@pytest.mark.parametrize("key", options.PROMISING)
+def test_a_promise_that_cannot_be_read_keeps_nothing(key: str) -> None:
+    made = plan()
+    made.broken = {"a": [Diagnostic("/m", 2, f"{key} is wrong")]}
+    (choice,) = select.choices(made, [], {"a": standing("a")})
+    assert (choice.source, choice.standing.state, choice.left_out) == (NONE, "failed", True)
+    assert choice.standing.reason == f"/m:2: {key} is wrong"
 
 
 # A dry run
@@ -131,3 +154,11 @@ def test_a_dry_run_leaves_what_is_attached_already_unless_all_is_done_again(tmp_
     assert candidates[0].record is current
     select.foresee(Paths(str(tmp_path)), candidates, always=True)
     assert candidates[0].record is not current
+
+
+def test_a_dry_run_says_what_would_be_refused(tmp_path: Path) -> None:
+    image(tmp_path, "there")
+    candidate = Candidate(Manifest("there", "/m", root_hash="00" * 32), None)
+    select.foresee(Paths(str(tmp_path)), [candidate], always=False)
+    assert candidate.record is not None
+    assert (candidate.record.state, candidate.record.reason[:9]) == ("failed", "RootHash=")

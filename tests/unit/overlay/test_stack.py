@@ -7,9 +7,11 @@ import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from extension_runtime.kernel import syscalls
 from extension_runtime.overlay import build, skeleton, stack
 from extension_runtime.overlay.hierarchy import Hierarchy
 from extension_runtime.overlay.top import OverlayError
@@ -88,3 +90,23 @@ def test_the_base_is_lowest_and_its_skeleton_on_top(
     assert (more["name"], more["upper"], more["scratch"]) == ("extensions:usr:4", above, paths.staging)
     # nodev always, nosuid and noexec as the base has them, and never read-only: that is the superblock's.
     assert more["attributes"] & ~(os.ST_NOSUID | os.ST_NOEXEC) == 4
+
+
+@pytest.mark.parametrize(("name", "expected"), [("usr", False), ("opt", False), ("etc", True)])
+def test_over_etc_nothing_is_set_user_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, expected: bool
+) -> None:
+    paths, hierarchy = usr(tmp_path)
+    hierarchy.name = name
+    asked: list[int] = []
+
+    def note(_folders: Sequence[str | int], **more: Any) -> int:
+        asked.append(more["attributes"])
+        return 7
+
+    monkeypatch.setattr(build, "build", note)
+    monkeypatch.setattr(skeleton, "build", lambda base, *_more: os.open(base, os.O_RDONLY))
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_flag=os.ST_NOEXEC))
+    stack.build(paths, hierarchy, ["/low"], 4)
+    nosuid = syscalls.MOUNT_ATTR_NOSUID if expected else 0
+    assert asked == [syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOEXEC | nosuid]

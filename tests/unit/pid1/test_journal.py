@@ -32,7 +32,7 @@ def test_fields_reach_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "systemd", package)
     monkeypatch.setitem(sys.modules, "systemd._journal", module)
     journal.send("merged \udcff", "merged", EXTENSION="e", GENERATION=3, UNIT="")
-    fields = [b"EXTENSION=e", b"GENERATION=3", f"MESSAGE_ID={journal.MERGED}".encode(), b"MESSAGE=merged \\udcff"]
+    fields = [b"EXTENSION=e", b"GENERATION=3", f"MESSAGE_ID={journal.MERGED}".encode(), b"MESSAGE=merged \\xff"]
     assert [sorted(one) for one in sent] == [sorted([*fields, b"PRIORITY=6", b"SYSLOG_IDENTIFIER=extensionctl"])]
 
 
