@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from extension_manifests import classes
-from extension_manifests.origin import origin_of
 
 from extension_runtime import boundary
 from extension_runtime.image import content, find, identity, request
@@ -48,7 +47,7 @@ def is_current(root: str | Origin, manifest: Manifest, known: Record | None, ins
         known is not None
         and known.state != "failed"
         and known.identity == current_identity(root, manifest)
-        and known.options == request.of_manifest(origin_of(root).root, manifest).options
+        and known.options == request.of_manifest("", manifest).options
         # What was skipped is looked at once more when somebody insists on it.
         and not (known.state == "skipped" and insisted)
     )
