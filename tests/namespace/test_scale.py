@@ -6,6 +6,8 @@ import os
 import time
 from pathlib import Path
 
+import crowd
+import pytest
 from extension_runtime.overlay import build as overlays
 from requirements import require_tool
 from roots import Root
@@ -95,3 +97,30 @@ def test_one_image_inside_another(namespace: Path) -> None:
     assert states == {"app": "merged", "other": "merged", "inner": "failed", "tool": "merged"}
     assert "a folder is there twice, or lies inside another one" in root.entry("inner")["reason"]
     root.check()
+
+
+def test_a_comparison_of_50_layers_of_200_files(namespace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = crowd.made(namespace)
+    found, _ms = crowd.compared(namespace, names, names)
+    best = min(crowd.compared(namespace, names, names)[1] for _ in range(3))
+    print(f"comparison of 50 layers of 200 files: {best:.1f} ms")
+    assert best < 1000  # bench/run wants 100, on a quiet machine
+    assert sorted(found[names[0]].overrides[""]) == [f"/usr/bin/base-000{number}" for number in range(3)]
+    assert [impact.harms + impact.stops for impact in found.values()] == [[]] * 50
+    # A folder is read once; of those compared before only where a new one has folders; with none of them, nothing.
+    scanned: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: scanned.append(str(path)) or scandir(path))  # type: ignore[func-returns-value]
+    crowd.compared(namespace, names, names)
+    assert len(set(scanned)) == len(scanned)
+    everything = len(scanned)
+    scanned.clear()
+    crowd.compared(namespace, names, names[:1])
+    new = {
+        os.path.relpath(path, namespace / names[0]) for path in scanned if path.startswith(f"{namespace}/{names[0]}")
+    }
+    assert {os.path.relpath(path, namespace).partition("/")[2] or "." for path in scanned} == new
+    assert 0 < len(scanned) <= everything
+    scanned.clear()
+    crowd.compared(namespace, names, ())
+    assert scanned == []

@@ -160,7 +160,7 @@ class _Comparison:
 
     def walk(self) -> None:
         """Go through every folder in which layers meet the base, or each other, or something mounted."""
-        todo = [("", True, list(self.parts))]
+        todo = [("", True, list(self.parts))] if any(part.fresh for part in self.parts) else []
         while todo:
             folder, in_base, parts = todo.pop()
             base = self._base_kinds(folder) if in_base else {}
