@@ -125,8 +125,10 @@ class Spreader:
 
     def _drop_marked(self, target: str, base: mountinfo.Mount) -> None:
         while True:
-            table = self._table()
-            stack = table.stack(mountinfo.visible(target, self._all.proc))
+            table, visible = self._table(), mountinfo.visible(target, self._all.proc)
+            if visible not in table.mounts:
+                return  # nothing is mounted there
+            stack = table.stack(visible)
             copies = [m for m in stack[-2:] if m.path == target and is_base(m, base) and marked(m)]
             if not copies:
                 return
