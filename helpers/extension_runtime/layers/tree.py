@@ -6,13 +6,13 @@ from __future__ import annotations
 import os
 import stat
 
-from extension_runtime.layers.lookup import root_of
+from extension_runtime.layers.lookup import Node, root_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from extension_runtime.layers.lookup import Node, Source
+    from extension_runtime.layers.lookup import Source
 
 LINKS_MAX = 40
 TEXT_MAX = 1 << 20  # bytes
@@ -35,6 +35,8 @@ class View:
             missing.append(name)
         found = self._nodes.get(above) or self._stacks.get(above)
         while found is not None and missing:
+            if not found.sources:
+                return Node(path, None, (), found.decider, found.cut)  # nothing is below what is no folder
             name = missing.pop()
             above = f"{above}/{name}"
             found = self._nodes[above] = found.child(name)
