@@ -159,12 +159,11 @@ def test_whatever_layers_hold_nothing_of_the_base_is_lost(namespace: Path, seed:
     assert result.exit_code == (3 if failed else 0)
     for name, class_ in names.items():
         entry = root.entry(name)
-        top = "etc" if class_ == "confext" else "usr"
+        first = "etc" if class_ == "confext" else "usr"
         assert entry["state"] in ("merged", "failed")
-        assert (entry["state"] == "failed") is bool(entry["reason"]) is not root.has(f"{top}/share/{name}")
-        assert not entry["reason"] or entry["reason"].startswith(f"/{top}/")
+        assert (entry["state"] == "failed") is bool(entry["reason"]) is not root.has(f"{first}/share/{name}")
+        assert not entry["reason"] or entry["reason"].startswith(f"/{first}/")
     assert {root.entry(name)["state"] for name in ("good", "good-conf")} == {"merged"}
-    # Those that were left out do harm, each of them: with --force, something is not as it was.
     root.check()
     root.run("unmerge")
     assert seen(root) == before

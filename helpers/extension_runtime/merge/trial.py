@@ -30,7 +30,7 @@ def leave_out_breaking(outlook: Outlook, choices: Sequence[Choice], good: Mappin
     # What was merged before comes first: it was tried then.
     order = [c for c in choices if c.source != choose.NONE and c.standing.hierarchies != ["opt"]]
     order.sort(key=lambda choice: choice.source == choose.NEW)
-    programs = trial.PROGRAMS
+    programs = tuple(program for program in trial.PROGRAMS if _is_there(outlook, program[0]))
     while True:
         new = sum(choice.source == choose.NEW for choice in order)
         problem = _problem(outlook, choices, order, programs) if new else ""
@@ -50,6 +50,13 @@ def leave_out_breaking(outlook: Outlook, choices: Sequence[Choice], good: Mappin
         fall_back(breaking, problem, good.get(breaking.name))
         if breaking.source != choose.NONE:
             order.insert(0, breaking)
+
+
+def _is_there(outlook: Outlook, program: str) -> bool:
+    """Whether the base has a program: of what not every system has, nothing is to be learned."""
+    usr = outlook.hierarchies.get("usr")
+    place = program.removeprefix("/usr/")
+    return usr is None or place == program or os.path.lexists(f"{usr.base}/{place}")
 
 
 def _problem(

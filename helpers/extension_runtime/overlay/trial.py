@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 PROGRAMS: tuple[tuple[str, ...], ...] = (
     ("/usr/lib/systemd/systemd", "--version"),
+    ("/usr/lib/systemd/systemd-executor", "--version"),  # starts every service, since systemd 255
     ("/usr/bin/systemctl", "--version"),
+    ("/usr/bin/mount", "--version"),
     ("/bin/true",),
     ("/bin/sh", "-c", ":"),
     ("/usr/bin/python3", "-ISBc", "import ctypes, errno, json, os"),

@@ -94,7 +94,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     tree = Outline(str(tmp_path))
     for read in (tree.traits, tree.target, tree.hides, lambda path: list(tree.blocks(path))):
         with pytest.raises(OSError):
-            read("missing")  # type: ignore[operator]
+            read("missing")
 
     def refuse(*_arguments: object, **_more: object) -> None:
         raise OSError(errno.EIO, "Input/output error")

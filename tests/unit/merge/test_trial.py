@@ -38,6 +38,10 @@ class Lab:
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.paths = Paths(str(path))
         self.hierarchies = {name: Based(name, f"{path}/{name}", self.paths) for name in ("usr", "opt", "etc")}
+        for program in programs.PROGRAMS:
+            there = Path(self.hierarchies["usr"].base, program[0].removeprefix("/usr/"))
+            there.parent.mkdir(parents=True, exist_ok=True)
+            there.touch()
         self.breaks: dict[frozenset[str], str] = {}
         self.tries: list[dict[str, list[str]]] = []
         self.open: dict[int, list[str]] = {}
@@ -55,6 +59,7 @@ class Lab:
         return self.top([Path(lower).parent.name for lower in lowers])
 
     def failing(self, tops: Mapping[str, int], which: Sequence[Sequence[str]]) -> list[str]:
+        self.asked = [argv[0] for argv in which]
         tried = {os.path.basename(path): self.open.pop(fd) for path, fd in tops.items()}
         for fd in tops.values():
             os.close(fd)
@@ -160,3 +165,16 @@ def test_a_hierarchy_that_this_root_has_not_is_not_tried(lab: Lab) -> None:
     lab.hierarchies["usr"] = Hierarchy("usr", "/nowhere", lab.paths)  # type: ignore[assignment]
     lab.leave_out([lab.choice("a")])
     assert lab.tries == [{}]
+
+
+def test_a_program_that_the_base_has_not_is_not_tried(lab: Lab) -> None:
+    """Such as systemd-executor before systemd 255."""
+    usr = Path(lab.hierarchies["usr"].base)
+    (usr / "bin/python3").unlink()
+    (usr / "bin/python3").symlink_to("gone")
+    (usr / "lib/systemd/systemd-executor").unlink()
+    lab.leave_out([lab.choice("a")])
+    assert lab.asked == [argv[0] for argv in programs.PROGRAMS if not argv[0].endswith("executor")]
+    del lab.hierarchies["usr"]
+    lab.leave_out([lab.choice("a", NEW, "etc")])
+    assert lab.asked == [argv[0] for argv in programs.PROGRAMS]
