@@ -157,7 +157,7 @@ def test_directory(
 def test_raw(namespace: Path, kind: str) -> None:
     host(namespace)
     source = tree(namespace / "source", "foo")
-    (source / "opt").mkdir()
+    (source / "opt/foo").mkdir(parents=True)
     pack(kind, source, namespace / "var/lib/extensions/foo.raw")
     became = counted(lambda: attach.attach(request(namespace)))
     assert (became.state, became.reason, became.format) == ("attached", "", kind)

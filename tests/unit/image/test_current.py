@@ -61,7 +61,8 @@ def test_the_order_of_classes_says_nothing(tmp_path: Path, image: Path) -> None:
 
 
 def test_hierarchies(tmp_path: Path, image: Path) -> None:
-    (image / "etc").mkdir()
+    (image / "etc/app").mkdir(parents=True)
+    (image / "usr/app").mkdir(parents=True)
     assert current.current_hierarchies(str(tmp_path), APP) == ["usr"]
     assert current.current_hierarchies(str(tmp_path), BOTH) == ["usr", "etc"]
     (image / "opt").symlink_to("usr")
