@@ -22,23 +22,23 @@ def build(
     paths: Paths, hierarchy: Hierarchy, lowers: Sequence[str], generation: int, above: str = "", work: str = ""
 ) -> int:
     """Return a detached overlay of `lowers`, highest first, over the base of `hierarchy`.  Raises OverlayError."""
-    # The mount's own "ro" would be taken for a sandbox's in the namespaces of services: read-only is the superblock.
-    flags = os.statvfs(hierarchy.base).f_flag & (os.ST_NOSUID | os.ST_NOEXEC)  # the bits are those of MOUNT_ATTR_*
-    attributes = flags | syscalls.MOUNT_ATTR_NODEV
-    below = [*lowers, hierarchy.base]
-    if len(below) == 1 and not above:
-        below.insert(0, _empty(paths))  # overlayfs wants two, or an upper
     try:
+        # The mount's own "ro" would be taken for a sandbox's in the namespaces of services: it is the superblock's.
+        flags = os.statvfs(hierarchy.base).f_flag & (os.ST_NOSUID | os.ST_NOEXEC)  # the bits of MOUNT_ATTR_*
+        below = [*lowers, hierarchy.base]
+        if len(below) == 1 and not above:
+            below.insert(0, _empty(paths))  # overlayfs wants two, or an upper
         return overlays.build(
             below,
             upper=above,
             work=work,
             name=source(hierarchy.name, generation),
-            attributes=attributes,
+            attributes=flags | syscalls.MOUNT_ATTR_NODEV,
             scratch=paths.staging,
         )
     except OSError as error:
-        raise OverlayError(f"{hierarchy.target}: cannot be stacked: {error}{_hint(error)}") from None
+        where = f"{error.filename}: " if error.filename else ""
+        raise OverlayError(f"{hierarchy.target}: cannot be stacked: {where}{error.strerror}{_hint(error)}") from None
 
 
 def _empty(paths: Paths) -> str:
@@ -48,6 +48,8 @@ def _empty(paths: Paths) -> str:
 
 
 def _hint(error: OSError) -> str:
+    if error.errno == errno.ENOENT:
+        return " (the image is gone that was merged, or the base; 'extensionctl refresh' merges what is there now)"
     if error.errno == errno.ELOOP:
         return " (a folder is there twice, or lies inside another one)"
     if error.errno == errno.EINVAL:
