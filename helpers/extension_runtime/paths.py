@@ -24,6 +24,7 @@ class Paths:
         "root",
         "run",
         "staging",
+        "stand_in",
         "state",
         "upper",
     )
@@ -38,6 +39,7 @@ class Paths:
         self.base = f"{self.run}/base"
         self.layers = f"{self.run}/layers"
         self.staging = f"{self.run}/staging"
+        self.stand_in = f"{self.run}/ground"
         self.merged = f"{self.run}/merged"
         self.upper = f"{self.run}/upper"
         self.state = f"{self.run}/state.json"

@@ -51,7 +51,7 @@ def steps(outlook: Outlook, order: Order, side: Side, log: Callable[[str], None]
             upper.refuse_shared(paths, kept)
         # A mutable upper is in two overlays from its staging to its swap: that is kept short by staging it last.
         stages = [
-            Stage(paths, outlook.hierarchies[item.name], item, outlook.generation)
+            Stage(paths, outlook.hierarchies[item.name], item, outlook.generation, log)
             for item in sorted(todo, key=lambda item: item.writable)
         ]
         yield from stages

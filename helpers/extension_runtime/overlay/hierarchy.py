@@ -9,20 +9,25 @@ import os
 from extension_manifests.classes import HIERARCHIES
 
 from extension_runtime.kernel import chase, mountinfo
+from extension_runtime.overlay import base as bases
 from extension_runtime.overlay.top import OverlayError, find_tops, generation_of, is_base
 from extension_runtime.paths import Paths
 
 
 class Hierarchy:
-    """One hierarchy of a root: `target` is its real path, `base` where it is bound without layers."""
+    """One hierarchy of a root: `target` is its real path, `base` where it is bound without layers.
 
-    __slots__ = ("base", "found", "name", "staging", "target")
+    `stand_in` is where a copy of the mount that it lies on is, see ground.py.
+    """
+
+    __slots__ = ("base", "found", "name", "staging", "stand_in", "target")
 
     def __init__(self, name: str, target: str, paths: Paths) -> None:
         self.name = name
         self.target = target
         self.base = f"{paths.base}/{name}"
         self.staging = f"{paths.staging}/{name}"
+        self.stand_in = f"{paths.base}/{name}.ground"
         self.found: list[mountinfo.Mount] | None = None
 
     @property
@@ -45,6 +50,8 @@ class Hierarchy:
         """
         table = table or mountinfo.read()
         top = mountinfo.visible(self.target)
+        if top not in table.mounts:
+            raise OverlayError(f"{self.target}: its mount cannot be seen in this chroot; bind its / onto itself first")
         mount = table.mounts[top]
         base = self.base_mount(table)
         if base is None:
@@ -52,7 +59,8 @@ class Hierarchy:
             if mount.path == self.target and generation_of(mount) is not None:
                 raise OverlayError(f"{self.base}: is gone, but {self.target} is still merged; reboot to repair this")
             return
-        self.found = find_tops(table, top, self.target, base, own=True)
+        signed = bases.signs_anchors(self.base)
+        self.found = find_tops(table, top, self.target, base, own=True, signed=signed)
         if self.found is None and mount.path == self.target and not is_base(mount, base):
             raise OverlayError(
                 f"{self.target}: {mount.source or mount.fstype} is mounted over the extensions; unmount it first"

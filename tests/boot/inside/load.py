@@ -112,7 +112,7 @@ class Swapper:
         for name, place in found.items():
             mode = getattr(self.settings, name).mode
             wanted = Wanted(name, mode, layers[name], "", False, True)
-            stages.append(Stage(self.places, place, wanted, generation))
+            stages.append(Stage(self.places, place, wanted, generation, print))
         swapping = [Swap(stage, print) for stage in stages]
         out = spreading.SpreadOut(found, self.places.staging, lambda _text: None)
         todo = [*stages, spreading.SpreadBack(found, self.places.staging), *swapping, out]
