@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from extension_runtime.merge import choose, fit, ledger, select
+from extension_runtime.merge import choose, fit, ledger, nowhere, select
 from extension_runtime.merge import wanted as wishes
 from extension_runtime.merge.goal import Goal
 from extension_runtime.merge.result import TransactionError
@@ -39,8 +39,9 @@ def steps(outlook: Outlook, order: Order, side: Side, log: Callable[[str], None]
     else:
         if order.verb == "rollback":
             choices = _earlier(outlook)
+            nowhere.tell(outlook, choices)
         else:
-            choices = yield from _chosen(outlook, order, side)
+            choices = yield from _chosen(outlook, order, side, log)
         wanted = wishes.hierarchies(choices, settings, outlook.hierarchies)
     todo = [item for item in wanted if _differs(outlook, order, item)]
     goal = _goal(outlook, order, choices, wanted, todo)
@@ -73,7 +74,9 @@ def _earlier(outlook: Outlook) -> list[Choice]:
     return select.earlier(before)
 
 
-def _chosen(outlook: Outlook, order: Order, side: Side) -> Generator[Step, None, list[Choice]]:
+def _chosen(
+    outlook: Outlook, order: Order, side: Side, log: Callable[[str], None]
+) -> Generator[Step, None, list[Choice]]:
     """Attach and pin what is new, bind bases that are not bound yet, and choose what is stacked."""
     paths, plan, good = outlook.paths, outlook.plan, outlook.good()
     # At boot PID 1 has just attached them; started by hand later, the same unit may find an old attachment.
@@ -86,6 +89,8 @@ def _chosen(outlook: Outlook, order: Order, side: Side) -> Generator[Step, None,
     if order.always and not order.dry_run:
         select.renew(choices)
     yield from _pins(outlook, choices)
+    yield from nowhere.make(outlook, choices, log)
+    nowhere.tell(outlook, choices)
     yield from _bases(outlook, side, wishes.hierarchies(choices, plan.settings, outlook.hierarchies))
     if order.dry_run:
         return choices

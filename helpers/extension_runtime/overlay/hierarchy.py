@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from extension_manifests.classes import HIERARCHIES
 
@@ -12,6 +13,12 @@ from extension_runtime.kernel import chase, mountinfo
 from extension_runtime.overlay import base as bases
 from extension_runtime.overlay.top import OverlayError, find_tops, generation_of, is_base
 from extension_runtime.paths import Paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LINKS = 40  # that are followed, as the kernel does
 
 
 class Hierarchy:
@@ -72,21 +79,96 @@ class Hierarchy:
         return (generation_of(self.found[-1]) or 0) if self.found else 0
 
 
-def find(paths: Paths) -> dict[str, Hierarchy]:
-    """The hierarchies that the root has, links resolved inside it; one that leads into another is left out."""
-    result: dict[str, Hierarchy] = {}
+class Hierarchies:
+    """The hierarchies of a root by name: `found`, `missing` ones that can be made, and why others are `unusable`."""
+
+    __slots__ = ("found", "missing", "unusable")
+
+    def __init__(self) -> None:
+        self.found: dict[str, Hierarchy] = {}
+        self.missing: dict[str, Hierarchy] = {}
+        self.unusable: dict[str, str] = {}
+
+
+def find(paths: Paths) -> Hierarchies:
+    """The hierarchies of the root, links resolved inside it; one that leads into another cannot be used."""
+    result = Hierarchies()
     root = chase.open_root(paths.root or "/")
     try:
         for name in HIERARCHIES:
             try:
-                target = chase.real_folder(root, name)
+                inside = _aim(root, name)
+                info = chase.entry(root, inside)
             except OSError as error:
-                if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                    continue
-                raise OverlayError(f"{paths.root}/{name}: {error.strerror}") from None
-            taken = [other.target for other in result.values()]
-            if target not in (paths.root or "/", *taken) and not any(target.startswith(f"{t}/") for t in taken):
-                result[name] = Hierarchy(name, target, paths)
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    raise OverlayError(f"{paths.root}/{name}: {error.strerror}") from None
+                result.unusable[name] = f"/{name}: {os.strerror(error.errno)}; make it a folder"
+                continue
+            target = f"{paths.root}/{inside}".rstrip("/")
+            problem = _problem(name, inside, info, target, paths, result.found)
+            if problem:
+                result.unusable[name] = problem
+            elif info is None:
+                result.missing[name] = Hierarchy(name, target, paths)
+            else:
+                result.found[name] = Hierarchy(name, target, paths)
     finally:
         os.close(root)
     return result
+
+
+def _problem(
+    name: str, inside: str, info: os.stat_result | None, target: str, paths: Paths, found: Mapping[str, Hierarchy]
+) -> str:
+    """Why nothing can be merged over the hierarchy `name`, which is `inside` the root, or "" where it can."""
+    if target == paths.root:
+        return f"/{name}: leads to /; make it a folder"
+    for other in found.values():
+        if f"{target}/".startswith(f"{other.target}/"):
+            return (
+                f"/{name}: leads to /{inside}, which is part of /{other.name}; make it a folder, or a link to elsewhere"
+            )
+    if info is not None and not stat.S_ISDIR(info.st_mode):
+        return f"/{inside}: is {chase.kind(info.st_mode)}; make it a folder"
+    return ""
+
+
+def _aim(root: int, name: str) -> str:
+    """Where below `root` the path `name` leads, links followed, also to what is not there.  Raises OSError."""
+    todo, done = [name], list[str]()
+    links = 0
+    while todo:
+        part = todo.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            done[-1:] = []
+            continue
+        path = "/".join([*done, part])
+        info = chase.entry(root, path)
+        if info is None or not stat.S_ISLNK(info.st_mode):
+            done.append(part)
+            continue
+        links += 1
+        if links > _LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        folder = chase.locate(root, "/".join(done), folder=True)
+        try:
+            text = os.readlink(part, dir_fd=folder)
+        finally:
+            os.close(folder)
+        if text.startswith("/"):
+            done = []
+        todo += text.split("/")[::-1]
+    return "/".join(done)
+
+
+def make(hierarchy: Hierarchy, made: list[str]) -> None:
+    """Make the folder of a missing hierarchy, and those above it; each is added to `made`.  Raises OSError."""
+    missing = [hierarchy.target]
+    while not os.path.lexists(os.path.dirname(missing[0])):
+        missing.insert(0, os.path.dirname(missing[0]))
+    for path in missing:
+        os.mkdir(path)
+        made.append(path)
+        os.chmod(path, 0o755)

@@ -100,7 +100,7 @@ class Swapper:
 
     def swap(self, version: str) -> None:
         """What a refresh does between the images and the units."""
-        found = find(self.places)
+        found = find(self.places).found
         for place in found.values():
             place.look()
         generation = max(place.generation for place in found.values()) + 1
