@@ -27,6 +27,7 @@ class Paths:
         "root",
         "run",
         "staging",
+        "stand_in",
         "state",
         "upper",
     )
@@ -41,6 +42,7 @@ class Paths:
         self.base = f"{run}/{BASES}"
         self.layers = f"{self.run}/layers"
         self.staging = f"{self.run}/staging"
+        self.stand_in = f"{self.run}/ground"
         self.merged = f"{self.run}/merged"
         self.upper = f"{self.run}/upper"
         self.forced = f"{self.run}/forced"

@@ -151,7 +151,7 @@ def test_directory(namespace: Path, classes: tuple[str, ...], hierarchies: list[
 def test_raw(namespace: Path, kind: str) -> None:
     host(namespace)
     source = tree(namespace / "source", "foo")
-    (source / "opt").mkdir()
+    (source / "opt/foo").mkdir(parents=True)
     pack(kind, source, namespace / "var/lib/extensions/foo.raw")
     became = counted(lambda: attach.attach(request(namespace)))
     assert (became.state, became.reason, became.format) == ("attached", "", kind)

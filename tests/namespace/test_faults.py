@@ -13,7 +13,7 @@ from extension_manifests.errors import ExtensionError
 from extension_runtime import files
 from extension_runtime.kernel import syscalls
 from extension_runtime.merge import recover, statefile, steps
-from extension_runtime.overlay import exchange, upper
+from extension_runtime.overlay import submounts, upper
 from extension_runtime.paths import Paths
 from extension_runtime.steps import Step
 from roots import Interruption, Root, failing_call
@@ -268,7 +268,9 @@ def test_taking_a_staged_tree_off_leaves_the_real_submounts(namespace: Path) -> 
     places = Paths(str(root.path))
     (root / "run/extensionctl/staging/usr").mkdir()
     tree = syscalls.open_tree(str(root / "run/extensionctl/base/usr"))
-    exchange.stage_tree(tree, str(root / "usr"), f"{places.staging}/usr")
+    syscalls.move_mount(tree, f"{places.staging}/usr")
+    syscalls.mount_setattr(tree, propagation=syscalls.MS_SHARED)
+    submounts.carry_submounts(str(root / "usr"), f"{places.staging}/usr").close()
     os.close(tree)
     assert root.read("run/extensionctl/staging/usr/local/deep/file") == "usr/local/deep"
     recover.clear_staging(places)

@@ -191,6 +191,15 @@ def on_an_overlay(root: Root) -> str:
     return "is on an overlay"
 
 
+def on_an_unbindable_mount(root: Root) -> str:
+    (root / "var/up").mkdir()
+    syscalls.mount("up", str(root / "var/up"), "tmpfs", 0, "mode=0755")
+    syscalls.mount("", str(root / "var/up"), None, syscalls.MS_UNBINDABLE, None)
+    (root / "var/up/etc").mkdir()
+    configure(root, "persistent", "Upper=/var/up/etc\n")
+    return f"is on an unbindable mount, which cannot hold an upper; mount --make-private {root / 'var/up'}"
+
+
 def link_to_itself(root: Root) -> str:
     (root / "var/lib/extensions.mutable").mkdir()
     os.symlink("etc", root / "var/lib/extensions.mutable/etc")
@@ -221,7 +230,18 @@ def full(root: Root) -> str:
 
 @pytest.mark.parametrize(
     "spoil",
-    [missing, read_only, wrong_mode, other_file_system, bound, on_an_overlay, link_to_itself, a_file, full],
+    [
+        missing,
+        read_only,
+        wrong_mode,
+        other_file_system,
+        bound,
+        on_an_overlay,
+        on_an_unbindable_mount,
+        link_to_itself,
+        a_file,
+        full,
+    ],
 )
 @pytest.mark.parametrize("first", [True, False])
 def test_an_upper_that_is_no_good(namespace: Path, spoil: Callable[[Root], str], first: bool) -> None:

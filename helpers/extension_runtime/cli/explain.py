@@ -170,7 +170,7 @@ def _layer(facts: Facts, extension: Extension) -> Paragraphs:
 def _impact(facts: Facts, name: str) -> Paragraphs:
     """What the extension does to the base and to others, as it is now."""
     paths = Paths(facts.root)
-    outlook = Outlook(paths, facts.state, facts.plan, hierarchy.find(paths), set())
+    outlook = Outlook(paths, facts.state, facts.plan, hierarchy.find(paths).found, set())
     impact = harm.impact_of(outlook, name)
     return {
         "Replaces": [

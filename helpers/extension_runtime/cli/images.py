@@ -79,7 +79,7 @@ def _impacts(images: Sequence[_Image], root: str, manifests: Sequence[Manifest])
     """What each image does to the system and to those before it."""
     # By number: two of them may have one name.
     impacts = [Impact() for _image in images]
-    for hierarchy in hierarchies.find(Paths(root)).values():
+    for hierarchy in hierarchies.find(Paths(root)).found.values():
         parts = [
             Part(str(number), Outline(f"/proc/self/fd/{image.tree}/{hierarchy.name}"), _hides(image, manifests))
             for number, image in enumerate(images)

@@ -34,7 +34,8 @@ class MismatchError(ImageError):
 def hierarchies(tree: int, names: Collection[str], shown: str) -> list[str]:
     """Which of "usr", "opt" and "etc" the image fills for the classes `names`; `shown` is its name for messages.
 
-    Raises ImageError when one of them is not a real directory: a link could lead the merge anywhere.
+    An empty one counts as none: it would only make the machine's read-only.  Raises ImageError when one of them is not
+    a real directory: a link could lead the merge anywhere.
     """
     found: list[str] = []
     for class_ in classes.of(names):
@@ -44,10 +45,16 @@ def hierarchies(tree: int, names: Collection[str], shown: str) -> list[str]:
                 continue
             if not stat.S_ISDIR(info.st_mode):
                 raise ImageError(f"{shown}: {name} in it is {chase.kind(info.st_mode)}; make it a real directory")
-            # An empty one has nothing to merge: that would only make the host's read-only.
-            if _listing(tree, name, shown):
+            if not _empty(tree, name):
                 found.append(name)
     return found
+
+
+def _empty(tree: int, name: str) -> bool:
+    try:
+        return not chase.listing(tree, name)
+    except OSError:
+        return False  # not for this user to read, or damaged: whoever has to read it says so
 
 
 def refuse_forbidden(tree: int, names: Collection[str], shown: str) -> None:

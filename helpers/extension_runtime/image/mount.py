@@ -12,7 +12,7 @@ import os
 from extension_manifests.errors import ImageError, printable
 
 from extension_runtime.image import formats
-from extension_runtime.kernel import chase, loop, syscalls
+from extension_runtime.kernel import chase, copies, loop, syscalls
 
 # Besides read-only.  No journal is replayed: an image is never written to, and a broken one must not hang.
 _FLAGS = {
@@ -26,7 +26,7 @@ _FLAGS = {
 
 def mount_directory(directory: int, attributes: int) -> int:
     """A detached mount of a directory, of itself only; private, so that nothing that is mounted later gets into it."""
-    tree = syscalls.open_tree("", dir_fd=directory)
+    tree = copies.copy_mount("", directory)
     try:
         syscalls.mount_setattr(tree, attr_set=attributes, propagation=syscalls.MS_PRIVATE)
     except OSError:

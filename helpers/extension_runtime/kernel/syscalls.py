@@ -22,18 +22,21 @@ AT_SYMLINK_NOFOLLOW = 0x100
 OPEN_TREE_CLONE = 1
 MOVE_MOUNT_F_EMPTY_PATH = 0x04
 MOVE_MOUNT_T_EMPTY_PATH = 0x40
+MOVE_MOUNT_SET_GROUP = 0x100
 MOVE_MOUNT_BENEATH = 0x200
 
 MOUNT_ATTR_RDONLY = 0x01
 MOUNT_ATTR_NOSUID = 0x02
 MOUNT_ATTR_NODEV = 0x04
 MOUNT_ATTR_NOEXEC = 0x08
+MOUNT_ATTR_NODIRATIME = 0x80
 
 MS_RDONLY = 0x01
 MS_NOSUID = 0x02
 MS_NODEV = 0x04
 MS_NOEXEC = 0x08
 MS_BIND = 0x1000
+MS_UNBINDABLE = 1 << 17
 MS_PRIVATE = 1 << 18
 MS_SLAVE = 1 << 19
 MS_SHARED = 1 << 20
@@ -95,6 +98,12 @@ def move_mount(tree_fd: int, target: str, flags: int = 0, target_fd: int = AT_FD
         os.fsencode(target),
         _long(flags),
     )
+
+
+def set_group(source_fd: int, mount_fd: int) -> None:
+    """Have the private mount `mount_fd` propagate as `source_fd` does, of whose tree it has a part (kernel 5.15)."""
+    flags = MOVE_MOUNT_SET_GROUP | MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
+    _call("move_mount into a group", _SYS_MOVE_MOUNT, _long(source_fd), b"", _long(mount_fd), b"", _long(flags))
 
 
 def mount_setattr(

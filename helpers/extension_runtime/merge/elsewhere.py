@@ -100,9 +100,12 @@ class Elsewhere:
         self.detach(sorted(records.attached(self._paths)))
 
     def abandon(self, outlook: Outlook) -> None:
-        """Leave no mount behind after a first merge that failed."""
-        if outlook.state.now.generation:
+        """Leave no mount behind after a merge that failed, where nothing was merged before it."""
+        now = outlook.state.now
+        if now.layered() or any(item.merged for item in now.hierarchies.values()):
             return
+        if any(hierarchy.generation for hierarchy in outlook.hierarchies.values()):
+            return  # the state does not tell of it, but there it is
         try:
             dismantle(self._paths, outlook.hierarchies)
         except (ExtensionError, OSError) as error:

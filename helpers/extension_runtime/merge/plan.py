@@ -11,7 +11,7 @@ import time
 
 from extension_runtime import boundary
 from extension_runtime.image import exposed, forced
-from extension_runtime.merge import choose, fit, harm, ledger, select
+from extension_runtime.merge import choose, fit, harm, ledger, nowhere, select
 from extension_runtime.merge import wanted as wishes
 from extension_runtime.merge.goal import Goal
 from extension_runtime.merge.result import TransactionError
@@ -41,6 +41,7 @@ def steps(outlook: Outlook, order: Order, side: Side, log: Callable[[str], None]
     else:
         if order.verb == "rollback":
             choices = _earlier(outlook)
+            nowhere.tell(outlook, choices)
         else:
             choices = yield from _chosen(outlook, order, side, log)
         wanted = wishes.hierarchies(choices, settings, outlook.hierarchies)
@@ -53,7 +54,7 @@ def steps(outlook: Outlook, order: Order, side: Side, log: Callable[[str], None]
             upper.refuse_shared(paths, kept)
         # A mutable upper is in two overlays from its staging to its swap: that is kept short by staging it last.
         stages = [
-            Stage(paths, outlook.hierarchies[item.name], item, outlook.generation)
+            Stage(paths, outlook.hierarchies[item.name], item, outlook.generation, log)
             for item in sorted(todo, key=lambda item: item.writable)
         ]
         yield from stages
@@ -90,6 +91,8 @@ def _chosen(
     if order.always and not order.dry_run:
         select.renew(choices)
     yield from _pins(outlook, choices)
+    yield from nowhere.make(outlook, choices, log)
+    nowhere.tell(outlook, choices)
     yield from _bases(outlook, side, wishes.hierarchies(choices, plan.settings, outlook.hierarchies))
     if order.dry_run:
         return choices

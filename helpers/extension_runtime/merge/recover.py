@@ -9,7 +9,7 @@ import os
 from extension_runtime import boundary
 from extension_runtime.files import remove_empty
 from extension_runtime.kernel import mountinfo, syscalls
-from extension_runtime.overlay import base, exchange, submounts
+from extension_runtime.overlay import base, exchange, ground, submounts
 from extension_runtime.overlay.hierarchy import Hierarchy
 from extension_runtime.paths import Paths
 
@@ -31,6 +31,8 @@ def recover(
     nobody's way: that goes to `log`.
     """
     clear_staging(paths)
+    for hierarchy in found.values():
+        ground.settle(hierarchy)
     table = mountinfo.read()
     for hierarchy in found.values():
         hierarchy.look(table)
@@ -104,10 +106,12 @@ def dismantle(paths: Paths, found: Mapping[str, Hierarchy]) -> None:
         if hierarchy.found is not None:
             added = submounts.added_submounts(hierarchy.target, len(hierarchy.found))
             try:
-                for _mount in (*hierarchy.found, "anchor"):
+                for _mount in hierarchy.found:
                     exchange.unmount_top(hierarchy.target)
+                ground.detach(hierarchy)
                 for path, tree in added:
-                    syscalls.move_mount(tree, path)
+                    if not mountinfo.is_mount_point(path):  # from a peer it has come by itself
+                        syscalls.move_mount(tree, path)
             finally:
                 for _path, tree in added:
                     os.close(tree)

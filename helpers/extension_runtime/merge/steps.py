@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 
 from extension_runtime.files import folder
-from extension_runtime.kernel import mountinfo, syscalls
+from extension_runtime.kernel import copies, mountinfo, syscalls
 from extension_runtime.merge import statefile
 from extension_runtime.merge.recover import unpin
-from extension_runtime.overlay import base
+from extension_runtime.overlay import base, ground
 from extension_runtime.overlay.hierarchy import Hierarchy
 from extension_runtime.paths import Paths
 from extension_runtime.steps import Step
@@ -31,12 +31,13 @@ class Workshop(Step):
         folder(run)
         mount = mountinfo.read().mounts[mountinfo.visible(run)]
         if mount.path != run or mount.propagation:
-            tree = syscalls.open_tree(run)
+            tree = copies.copy_mount(run)
             try:
                 syscalls.move_mount(tree, run)
             finally:
                 os.close(tree)
             syscalls.mount_setattr(run, propagation=syscalls.MS_PRIVATE)
+        ground.retract(run, self._paths.stand_in)
         for path in (self._paths.base, self._paths.layers, self._paths.staging, self._paths.merged):
             folder(path)
 

@@ -7,7 +7,8 @@ import os
 
 from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.merge.stage import Stage
-from extension_runtime.overlay import exchange
+from extension_runtime.overlay import exchange, ground
+from extension_runtime.overlay.base import signs_anchors
 from extension_runtime.overlay.top import find_tops
 from extension_runtime.steps import Step
 
@@ -27,12 +28,18 @@ class Swap(Step):
 
     def do(self) -> None:
         hierarchy = self._stage.hierarchy
-        if hierarchy.found is None:
-            exchange.attach_anchor(self._stage.anchor, self._stage.tree, hierarchy.target)
-        elif not hierarchy.found:
-            syscalls.move_mount(self._stage.tree, hierarchy.target)
-        else:
+        if hierarchy.found:
             self._exchange()
+            return
+        if hierarchy.found is None:
+            ground.attach(self._stage.anchor, hierarchy)
+        else:
+            syscalls.move_mount(self._stage.tree, hierarchy.target)
+        try:
+            self._stage.share()
+        except BaseException:
+            self.undo()
+            raise
 
     def _exchange(self) -> None:
         target = self._stage.hierarchy.target
@@ -40,6 +47,7 @@ class Swap(Step):
         self._old = exchange.copy_top(target)
         try:
             exchange.exchange(self._stage.tree, target, self._log)
+            self._stage.share()
         except BaseException:
             try:
                 self._put_back(old)
@@ -53,7 +61,8 @@ class Swap(Step):
         table = mountinfo.read()
         visible = mountinfo.visible(hierarchy.target)
         base = hierarchy.base_mount(table)
-        tops = (base and find_tops(table, visible, hierarchy.target, base, own=True)) or []
+        signed = signs_anchors(hierarchy.base)
+        tops = (base and find_tops(table, visible, hierarchy.target, base, own=True, signed=signed)) or []
         if not tops:
             syscalls.move_mount(self._old, hierarchy.target)
             return
@@ -71,7 +80,7 @@ class Swap(Step):
             return
         exchange.unmount_top(hierarchy.target)
         if hierarchy.found is None:
-            exchange.unmount_top(hierarchy.target)
+            ground.detach(hierarchy)
 
     def close(self) -> None:
         """Let go of the old top."""

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import os
-import time
 
-from extension_runtime import files, jsontext
 from extension_runtime.kernel import syscalls
 from extension_runtime.pid1.units import unit_of
 
@@ -14,7 +12,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
-SETTLE_TIMEOUT = 1.0  # seconds that the first merge waits for a moment in which none is being made
 _MAKERS = ("systemd", "systemd-executor")  # the programs that make the namespaces of units, before they run the unit's
 
 
@@ -117,26 +114,3 @@ class Namespaces:
             return
         finally:
             os.close(current)
-
-
-def note_complete(path: str) -> None:
-    """Write down at `path` which namespaces are complete before anchors are put in place.
-
-    If possible at a moment in which no other one is being made: what its sandbox mounts could come to lie on a copy
-    of the anchor, or under it, and that cannot be told later.
-    """
-    files.replace(path, jsontext.dumps(sorted(_settled())))
-
-
-def _settled() -> set[int]:
-    namespaces = Namespaces()
-    try:
-        deadline = time.monotonic() + SETTLE_TIMEOUT
-        while True:
-            found = namespaces.processes()
-            complete = {number for number, names in found.items() if not namespaces.being_made(names)}
-            if len(complete) == len(found) or time.monotonic() > deadline:
-                return complete
-            time.sleep(0.002)
-    finally:
-        namespaces.close()

@@ -2,7 +2,7 @@
 """Brings the mount namespaces of services to what the machine's own shows, one by one, keeping each one's flags.
 
 Propagation would do it in one step, and would put a writable tree over what ProtectSystem=, ReadOnlyPaths= and the
-like have masked.  So the anchors of overlay/exchange.py stop it, and each namespace gets a copy of the new top that
+like have masked.  So the anchors stop it (see overlay/ground.py), and each namespace gets a copy of the new top that
 has the flags of the old one, and what is mounted below it, before it is seen.  Between the machine's own swap and
 this, a service sees the old content, never a wrong right.  Where a right cannot be kept, the old content stays.
 """
@@ -13,11 +13,12 @@ import errno
 import os
 import time
 
-from extension_runtime import boundary, files, jsontext
+from extension_runtime import boundary
 from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.namespaces import masks
 from extension_runtime.namespaces.find import Namespaces
 from extension_runtime.overlay import exchange
+from extension_runtime.overlay.base import signs_anchors
 from extension_runtime.overlay.top import find_tops, flag_bits, generation_of, is_base, marked
 
 TYPE_CHECKING = False
@@ -74,6 +75,7 @@ class Spreader:
 
     def __init__(self, targets: Mapping[str, tuple[str, mountinfo.Mount]], place: str) -> None:
         self._targets = targets
+        self._signed = {hierarchy: signs_anchors(base.path) for hierarchy, (_target, base) in targets.items()}
         self._place = place
         self._all = Namespaces()
         # The folder of the state is a private mount, of which every namespace made later has a copy.
@@ -94,45 +96,6 @@ class Spreader:
             if fd >= 0:
                 os.close(fd)
         self._all.close()
-
-    def drop_copies(self, note: str) -> None:
-        """Take off the copies that propagation made while anchors were put in place, and remove the `note`.
-
-        They hide what a service's sandbox has masked; that service keeps what it had, and is a stale view.  Only in
-        namespaces that the note has (see find.note_complete): in others, masks may have been put on the copy.
-        """
-        try:
-            complete = set(jsontext.loads(files.read(note, TABLE_MAX)))
-        except FileNotFoundError:
-            return  # no anchor is new
-        except Exception as error:
-            boundary.reason(error, note)
-            complete = set()  # of none it is known that it was complete
-        deadline = time.monotonic() + TIMEOUT
-        for number, fd, _processes in self._all.each():
-            try:
-                if number not in complete or time.monotonic() > deadline:
-                    continue
-                syscalls.setns(fd)
-                for target, base in self._targets.values():
-                    self._drop_marked(target, base)
-            except Exception as error:
-                boundary.reason(error)  # mostly not of this machine's making: there is no such hierarchy
-            finally:
-                syscalls.setns(self._all.own)
-                os.close(fd)
-        os.unlink(note)
-
-    def _drop_marked(self, target: str, base: mountinfo.Mount) -> None:
-        while True:
-            table, visible = self._table(), mountinfo.visible(target, self._all.proc)
-            if visible not in table.mounts:
-                return  # nothing is mounted there
-            stack = table.stack(visible)
-            copies = [m for m in stack[-2:] if m.path == target and is_base(m, base) and marked(m)]
-            if not copies:
-                return
-            exchange.unmount_top(target)
 
     def spread(self) -> Spread:
         """Bring every namespace to the machine's own tops; runs until a whole pass finds none left behind."""
@@ -263,9 +226,10 @@ class Spreader:
                 continue
             if visible not in table.mounts:
                 continue  # nothing is mounted there
-            if any(marked(m) and is_base(m, base) for m in table.stack(visible)):
+            signed = self._signed[hierarchy]
+            if not signed and any(marked(m) and is_base(m, base) for m in table.stack(visible)):
                 continue  # it was there before the anchor, and what its sandbox has mounted lies over the copy
-            tops = find_tops(table, visible, target, base, own=False)
+            tops = find_tops(table, visible, target, base, own=False, signed=signed)
             if tops and generation_of(tops[-1]) != self._generation[hierarchy]:
                 todo[hierarchy] = tops
         self._drop_private(table)

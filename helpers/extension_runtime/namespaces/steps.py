@@ -6,11 +6,8 @@ Only a transaction on the running machine has them, so only it imports this.
 
 from __future__ import annotations
 
-import os
-
 from extension_runtime.files import folder
 from extension_runtime.kernel import mountinfo
-from extension_runtime.namespaces import find
 from extension_runtime.namespaces.spread import Spread, Spreader
 from extension_runtime.steps import Step
 
@@ -30,8 +27,7 @@ class SpreadBack(Step):
         self._scratch = scratch
 
     def do(self) -> None:
-        if any(hierarchy.found is None for hierarchy in self._found.values()):
-            find.note_complete(_note(self._scratch))
+        """Nothing yet: what is put over a hierarchy reaches no other namespace by itself."""
 
     def undo(self) -> None:
         spread(self._found.values(), self._scratch)
@@ -56,11 +52,6 @@ class SpreadOut(Step):
         """Done by SpreadBack, after the swaps are undone."""
 
 
-def _note(scratch: str) -> str:
-    """Where the namespaces that were there before the anchors are written down until they are rid of the copies."""
-    return f"{os.path.dirname(scratch)}/before-anchors"
-
-
 def spread(found: Iterable[Hierarchy], scratch: str) -> Spread:
     """Spread the tops of `found` to every other mount namespace."""
     table = mountinfo.read()
@@ -73,5 +64,4 @@ def spread(found: Iterable[Hierarchy], scratch: str) -> Spread:
         return Spread()
     folder(scratch)
     with Spreader(targets, scratch) as spreader:
-        spreader.drop_copies(_note(scratch))
         return spreader.spread()

@@ -7,7 +7,7 @@ import os
 
 from extension_manifests.origin import upper_link
 
-from extension_runtime.kernel import mountinfo, syscalls
+from extension_runtime.kernel import copies, mountinfo, syscalls
 
 
 def clone_base(target: str, place: str) -> None:
@@ -18,7 +18,8 @@ def clone_base(target: str, place: str) -> None:
     forget_base(place)
     if "ro" not in mountinfo.read().mounts[mountinfo.visible(target)].flags:
         os.close(os.open(_writable(place), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    tree = syscalls.open_tree(target)
+    os.close(os.open(_signed(place), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    tree = copies.copy_mount(target)
     try:
         # A peer of its source would get every overlay that is put over the hierarchy on itself.
         syscalls.mount_setattr(tree, attr_set=syscalls.MOUNT_ATTR_RDONLY, propagation=syscalls.MS_PRIVATE)
@@ -38,10 +39,16 @@ def copy_base(place: str) -> int:
 def forget_base(place: str) -> None:
     """Forget how the base at `place`, which is not bound any more, was mounted, and its uppers."""
     forget_uppers(place)
-    try:
-        os.unlink(_writable(place))
-    except FileNotFoundError:
-        return
+    for note in (_writable(place), _signed(place)):
+        try:
+            os.unlink(note)
+        except FileNotFoundError:
+            continue
+
+
+def signs_anchors(place: str) -> bool:
+    """Whether the anchors of the base at `place` have a sign, which an earlier version did not give them."""
+    return os.path.exists(_signed(place))
 
 
 def note_upper(place: str, generation: int, upper: str) -> None:
@@ -78,3 +85,7 @@ def forget_uppers(place: str, current: int = 0) -> None:
 def _writable(place: str) -> str:
     """The file that is there when the hierarchy, whose base is at `place`, was writable."""
     return f"{place}.writable"
+
+
+def _signed(place: str) -> str:
+    return f"{place}.signed"

@@ -1,5 +1,5 @@
 #  SPDX-License-Identifier: MIT
-"""Puts tops in place: stage, attach, exchange, unmount_top.  Rules measured on kernels 6.1 to 6.18."""
+"""Puts tops in place: stage_anchor, exchange, unmount_top.  Rules measured on kernels 6.1 to 6.18."""
 
 from __future__ import annotations
 
@@ -8,53 +8,35 @@ import os
 
 from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.kernel.syscalls import MNT_DETACH
-from extension_runtime.overlay.submounts import carry_submounts
-from extension_runtime.overlay.top import MARK, generation_of
+from extension_runtime.overlay import top
+from extension_runtime.overlay.top import generation_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def stage_tree(tree: int, target: str, place: str) -> list[str]:
-    """Put the detached mount `tree` at `place`, and what is mounted below `target` on it; return what was carried."""
-    syscalls.move_mount(tree, place)
-    syscalls.mount_setattr(tree, propagation=syscalls.MS_SHARED)
-    return carry_submounts(target, place)
-
-
 def stage_anchor(base: str, place: str) -> int:
     """Put an anchor, a private bind of `base`, at `place` and return its descriptor; the top is staged onto it."""
     anchor = syscalls.open_tree(base)
-    syscalls.mount_setattr(anchor, propagation=syscalls.MS_PRIVATE, attr_set=MARK)
-    syscalls.move_mount(anchor, place)
-    return anchor
-
-
-def attach_anchor(anchor: int, top: int, target: str) -> None:
-    """Put the staged tree of `anchor` and `top` over `target` in one step.
-
-    It propagates into service namespaces.  The copies there are read-only and marked (see Spreader.drop_copies).
-    """
-    syscalls.mount_setattr(top, attr_set=syscalls.MOUNT_ATTR_RDONLY)
-    syscalls.move_mount(anchor, target)
     try:
-        syscalls.mount_setattr(top, attr_clear=syscalls.MOUNT_ATTR_RDONLY)
-        syscalls.mount_setattr(anchor, attr_clear=MARK, propagation=syscalls.MS_PRIVATE)
+        syscalls.mount_setattr(anchor, propagation=syscalls.MS_PRIVATE)
+        top.sign(anchor, mountinfo.read().mounts[mountinfo.visible(base)])
+        syscalls.move_mount(anchor, place)
     except BaseException:
-        for _mount in ("top", "anchor"):
-            unmount_top(target)
+        os.close(anchor)
         raise
+    return anchor
 
 
 def unmount_top(target: str) -> None:
     """Take the top mount at `target` off, with what is mounted on it; nothing of that propagates."""
-    top = syscalls.open_tree(target, 0)
+    tree = syscalls.open_tree(target, 0)
     try:
         # Copies of the submounts are peers of what they were copied from: without this those would go, too.
-        syscalls.mount_setattr(top, propagation=syscalls.MS_PRIVATE, recursive=True)
+        syscalls.mount_setattr(tree, propagation=syscalls.MS_PRIVATE, recursive=True)
     finally:
-        os.close(top)
+        os.close(tree)
     syscalls.umount(target, MNT_DETACH)
 
 

@@ -35,12 +35,12 @@ def build(
     Its root, and the folders `mends` (relative), have mode, owner and attributes that they have in the base, or in
     the upper `imported`, which lies over the `lowers` without being written to.
     """
-    # The mount's own "ro" would be taken for a sandbox's in the namespaces of services: read-only is the superblock.
-    flags = os.statvfs(hierarchy.base).f_flag & (os.ST_NOSUID | os.ST_NOEXEC)  # the bits are those of MOUNT_ATTR_*
-    attributes = flags | syscalls.MOUNT_ATTR_NODEV
-    if any(hierarchy.name in class_.hierarchies for class_ in CLASSES.values() if class_.harmless):
-        attributes |= syscalls.MOUNT_ATTR_NOSUID
     try:
+        # The mount's own "ro" would be taken for a sandbox's in the namespaces of services: it is the superblock's.
+        flags = os.statvfs(hierarchy.base).f_flag & (os.ST_NOSUID | os.ST_NOEXEC)  # the bits of MOUNT_ATTR_*
+        attributes = flags | syscalls.MOUNT_ATTR_NODEV
+        if any(hierarchy.name in class_.hierarchies for class_ in CLASSES.values() if class_.harmless):
+            attributes |= syscalls.MOUNT_ATTR_NOSUID
         top = skeleton.build(hierarchy.base, mends, lowers, imported)
         try:
             return overlays.build(
@@ -54,10 +54,13 @@ def build(
         finally:
             os.close(top)
     except OSError as error:
-        raise OverlayError(f"{hierarchy.target}: cannot be stacked: {error}{_hint(error)}") from None
+        where = f"{error.filename}: " if error.filename else ""
+        raise OverlayError(f"{hierarchy.target}: cannot be stacked: {where}{error.strerror}{_hint(error)}") from None
 
 
 def _hint(error: OSError) -> str:
+    if error.errno == errno.ENOENT:
+        return " (the image is gone that was merged, or the base; 'extensionctl refresh' merges what is there now)"
     if error.errno == errno.ELOOP:
         return " (a folder is there twice, or lies inside another one)"
     if error.errno == errno.EINVAL:

@@ -30,10 +30,21 @@ def ephemeral(paths: Paths, hierarchy: str, base: str, made: list[str]) -> str:
     made += [path for path in (paths.upper, parent, upper) if not os.path.isdir(path)]
     folder(paths.upper)
     folder(parent)
-    if not os.path.isdir(upper):
-        _make_like(upper, base)
-    _check_file_system(upper, hierarchy)
+    try:
+        if not os.path.isdir(upper):
+            _make_like(upper, base)
+        _check_file_system(upper, hierarchy)
+    except OSError as error:
+        raise _unusable(upper, hierarchy, error) from None
     return upper
+
+
+def _unusable(upper: str, hierarchy: str, error: OSError) -> OverlayError:
+    where = f"{error.filename}: " if error.filename and error.filename != upper else ""
+    return OverlayError(
+        f"{upper}: the upper of /{hierarchy} cannot be used: {where}{error.strerror}; "
+        f"mend it, or choose another Mode= or Upper= in extensions.conf"
+    )
 
 
 def persistent(paths: Paths, hierarchy: str, configured: str, base: str, made: list[str]) -> str:
@@ -44,6 +55,15 @@ def persistent(paths: Paths, hierarchy: str, configured: str, base: str, made: l
     if configured == f"{DEFAULT_PARENT}/{hierarchy}":
         _make_default(paths, hierarchy, base, made)
     upper = resolve(paths, configured, hierarchy)
+    try:
+        _check_rights(upper, hierarchy, base)
+        _check_file_system(upper, hierarchy)
+    except OSError as error:
+        raise _unusable(upper, hierarchy, error) from None
+    return upper
+
+
+def _check_rights(upper: str, hierarchy: str, base: str) -> None:
     found, wanted = os.stat(upper), os.stat(base)
     if (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) != (
         stat.S_IMODE(wanted.st_mode),
@@ -54,8 +74,6 @@ def persistent(paths: Paths, hierarchy: str, configured: str, base: str, made: l
             f"{upper}: mode {stat.S_IMODE(found.st_mode):o} and owner {found.st_uid}:{found.st_gid} would become those "
             f"of /{hierarchy}; give it mode {stat.S_IMODE(wanted.st_mode):o} and owner {wanted.st_uid}:{wanted.st_gid}"
         )
-    _check_file_system(upper, hierarchy)
-    return upper
 
 
 def refuse_shared(paths: Paths, uppers: Mapping[str, str]) -> None:
@@ -110,8 +128,14 @@ def _check_file_system(upper: str, hierarchy: str) -> None:
     if os.statvfs(upper).f_flag & os.ST_RDONLY:
         raise OverlayError(f"{upper}: is on a read-only file system; the upper of /{hierarchy} must be writable")
     mount = mountinfo.visible(upper)
-    if mountinfo.read().mounts[mount].fstype == "overlay":
+    found = mountinfo.read().mounts[mount]
+    if found.fstype == "overlay":
         raise OverlayError(f"{upper}: is on an overlay, which cannot hold an upper; name another with Upper=")
+    if "unbindable" in found.propagation:
+        raise OverlayError(
+            f"{upper}: is on an unbindable mount, which cannot hold an upper; mount --make-private {found.path}, "
+            f"or name another with Upper="
+        )
     # Not st_dev: a bind mount is another mount of one file system, and an overlay takes none of that either.
     if mountinfo.visible(os.path.dirname(upper)) != mount:
         raise OverlayError(

@@ -100,7 +100,7 @@ class Swapper:
 
     def swap(self, version: str) -> None:
         """What a refresh does between the images and the units."""
-        found = find(self.places)
+        found = find(self.places).found
         for place in found.values():
             place.look()
         generation = max(place.generation for place in found.values()) + 1
@@ -112,7 +112,7 @@ class Swapper:
         for name, place in found.items():
             mode = getattr(self.settings, name).mode
             wanted = Wanted(name, mode, layers[name], "", False, True)
-            stages.append(Stage(self.places, place, wanted, generation))
+            stages.append(Stage(self.places, place, wanted, generation, print))
         swapping = [Swap(stage, print) for stage in stages]
         out = spreading.SpreadOut(found, self.places.staging, lambda _text: None)
         todo = [*stages, spreading.SpreadBack(found, self.places.staging), *swapping, out]

@@ -43,9 +43,9 @@ def test_hierarchies_are_those_of_the_classes(tmp_path: Path, tree: int) -> None
     assert content.hierarchies(tree, ("sysext", "confext"), "a") == []
     for name in ("etc", "opt", "usr", "srv"):
         (tmp_path / name).mkdir()
-        assert content.hierarchies(tree, ("sysext", "confext"), "a") == []  # what is empty has nothing to merge
+        assert content.hierarchies(tree, ("sysext", "confext"), "a") == [], "an empty one is none"
     for name in ("etc", "opt", "usr", "srv"):
-        put(tmp_path, f"{name}/inside")
+        put(tmp_path, f"{name}/file")
     assert content.hierarchies(tree, ("confext", "sysext"), "a") == ["usr", "opt", "etc"]
     assert content.hierarchies(tree, ("confext",), "a") == ["etc"]
 

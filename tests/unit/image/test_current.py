@@ -91,9 +91,8 @@ def test_what_a_version_before_has_attached_is_attached_anew(tmp_path: Path, ima
 
 
 def test_hierarchies(tmp_path: Path, image: Path) -> None:
-    (image / "etc").mkdir()
-    assert current.current_hierarchies(str(tmp_path), BOTH) == ["usr"]
-    (image / "etc/app.conf").touch()
+    (image / "etc/app").mkdir(parents=True)
+    (image / "usr/app").mkdir(parents=True)
     assert current.current_hierarchies(str(tmp_path), APP) == ["usr"]
     assert current.current_hierarchies(str(tmp_path), BOTH) == ["usr", "etc"]
     (image / "opt").symlink_to("usr")

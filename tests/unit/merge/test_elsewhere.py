@@ -99,7 +99,7 @@ def test_an_unmerge_leaves_no_image_and_nothing_to_go_back_to(one: Side) -> None
 
 def test_a_first_merge_that_failed_leaves_no_folders(one: Side) -> None:
     Path(one.paths.base, "usr").mkdir(parents=True)
-    one.side.abandon(one.outlook(State(Merged(1, 0, {}, {"a": Standing("a", "merged", "", "/m")}))))
+    one.side.abandon(one.outlook(State(Merged(1, 0, {}, {"a": Standing("a", "merged", "", "/m", layer="/l")}))))
     assert Path(one.paths.base, "usr").is_dir()
     one.side.abandon(one.outlook(State()))
     assert not Path(one.paths.base).exists()

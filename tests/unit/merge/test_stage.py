@@ -18,7 +18,7 @@ LAYERS = [("low", "/layers/1/low/usr"), ("top", "/layers/1/top/usr")]
 
 def stage(path: Path, wanted: Wanted) -> Stage:
     paths = Paths(str(path))
-    return Stage(paths, Hierarchy("usr", f"{path}/usr", paths), wanted, 4)
+    return Stage(paths, Hierarchy("usr", f"{path}/usr", paths), wanted, 4, print)
 
 
 @pytest.mark.parametrize(

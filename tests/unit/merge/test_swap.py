@@ -16,7 +16,7 @@ def test_a_swap_names_the_hierarchy_and_lets_go_of_nothing_it_has_not(tmp_path: 
     paths = Paths(str(tmp_path))
     hierarchy = Hierarchy("etc", f"{tmp_path}/private/etc", paths)
     logged: list[str] = []
-    step = Swap(Stage(paths, hierarchy, Wanted("etc", "auto", [], "", False, False), 4), logged.append)
+    step = Swap(Stage(paths, hierarchy, Wanted("etc", "auto", [], "", False, False), 4, logged.append), logged.append)
     assert (step.name, step.text, step.waits) == ("swap:etc", f"swap {tmp_path}/private/etc", False)
     step.close()
     step.close()

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from extension_runtime.namespaces import find
 from extension_runtime.namespaces.find import Namespaces
 
 
@@ -131,19 +129,3 @@ def test_who_has_ended_makes_nothing(proc: Proc, tmp_path: Path) -> None:
     proc.add(10, "one")
     (tmp_path / "10/comm").write_bytes(b"(\xff\xfe\n")
     assert not proc.namespaces.being_made(["10"])
-
-
-def test_those_that_are_complete_are_written_down(tmp_path: Path) -> None:
-    note = tmp_path / "before-anchors"
-    find.note_complete(str(note))
-    found = json.loads(note.read_text())
-    assert found == sorted(set(found))
-    assert os.stat("/proc/self/ns/mnt").st_ino not in found
-    assert os.listdir(tmp_path) == ["before-anchors"]
-
-
-def test_one_that_is_never_complete_is_waited_for_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(find, "SETTLE_TIMEOUT", 0.0)
-    monkeypatch.setattr(Namespaces, "processes", lambda _self: {1: ["10"], 2: ["11"], 3: []})
-    monkeypatch.setattr(Namespaces, "being_made", lambda _self, names: names == ["11"])
-    assert find._settled() == {1, 3}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from extension_runtime.kernel.mountinfo import Mount
-from extension_runtime.namespaces import find, steps
+from extension_runtime.namespaces import steps
 from extension_runtime.namespaces.spread import Spread
 from extension_runtime.namespaces.steps import SpreadBack, SpreadOut
 from extension_runtime.overlay.hierarchy import Hierarchy
@@ -44,17 +44,9 @@ def test_where_nothing_is_merged_nothing_is_spread(tmp_path: Path, usr: Hierarch
     assert os.listdir(tmp_path / "run") == []
 
 
-def test_complete_namespaces_are_noted_before_an_anchor_is_put_in_place_and_only_then(
-    tmp_path: Path, usr: Hierarchy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    noted: list[str] = []
-    monkeypatch.setattr(find, "note_complete", noted.append)
-    etc = Hierarchy("etc", str(tmp_path), Paths(str(tmp_path)))
-    etc.found = [OURS]
-    SpreadBack({"etc": etc}, scratch(tmp_path)).do()
-    assert noted == []
-    SpreadBack({"etc": etc, "usr": usr}, scratch(tmp_path)).do()
-    assert noted == [f"{tmp_path}/run/before-anchors"]
+def test_before_the_swap_there_is_nothing_to_do_elsewhere(tmp_path: Path, usr: Hierarchy) -> None:
+    SpreadBack({"usr": usr}, scratch(tmp_path)).do()
+    assert os.listdir(tmp_path / "run") == []
 
 
 def test_a_service_that_stays_behind_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

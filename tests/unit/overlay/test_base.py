@@ -14,7 +14,9 @@ from extension_runtime.overlay import base
 def test_the_note_of_a_base_that_is_gone_is_forgotten(tmp_path: Path) -> None:
     (tmp_path / "usr").mkdir()
     (tmp_path / "usr.writable").write_text("")
+    (tmp_path / "usr.signed").write_text("")
     (tmp_path / "etc.writable").write_text("")
+    assert (base.signs_anchors(str(tmp_path / "usr")), base.signs_anchors(str(tmp_path / "etc"))) == (True, False)
     base.forget_base(str(tmp_path / "usr"))
     assert sorted(os.listdir(tmp_path)) == ["etc.writable", "usr"]
     base.forget_base(str(tmp_path / "usr"))

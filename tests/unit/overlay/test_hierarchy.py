@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
-from extension_runtime.kernel import mountinfo
+from extension_runtime.kernel import chase, mountinfo
 from extension_runtime.kernel.mountinfo import Mount, Table
 from extension_runtime.overlay import hierarchy
 from extension_runtime.overlay.hierarchy import Hierarchy
@@ -16,7 +18,16 @@ from extension_runtime.paths import Paths
 
 def targets(root: Path) -> dict[str, str]:
     """Name to path below the root of each hierarchy found there."""
-    return {name: item.target.removeprefix(str(root)) for name, item in hierarchy.find(Paths(str(root))).items()}
+    return {name: item.target.removeprefix(str(root)) for name, item in hierarchy.find(Paths(str(root))).found.items()}
+
+
+def missing(root: Path) -> dict[str, str]:
+    """Name to path below the root of each hierarchy that can be made."""
+    return {n: item.target.removeprefix(str(root)) for n, item in hierarchy.find(Paths(str(root))).missing.items()}
+
+
+def unusable(root: Path) -> dict[str, str]:
+    return hierarchy.find(Paths(str(root))).unusable
 
 
 def test_only_those_that_are_there_in_the_order_of_the_classes(tmp_path: Path) -> None:
@@ -25,6 +36,9 @@ def test_only_those_that_are_there_in_the_order_of_the_classes(tmp_path: Path) -
     (tmp_path / "usr").mkdir()
     (tmp_path / "opt").write_text("")
     assert list(targets(tmp_path).items()) == [("usr", "/usr"), ("etc", "/etc")]
+    assert unusable(tmp_path) == {"opt": "/opt: is a regular file; make it a folder"}
+    (tmp_path / "opt").unlink()
+    assert (missing(tmp_path), unusable(tmp_path)) == ({"opt": "/opt"}, {})
 
 
 def test_links_are_followed_inside_the_root(tmp_path: Path) -> None:
@@ -33,6 +47,43 @@ def test_links_are_followed_inside_the_root(tmp_path: Path) -> None:
     (tmp_path / "usr").symlink_to("usr")
     (tmp_path / "opt").symlink_to("nowhere")
     assert targets(tmp_path) == {"etc": "/private/etc"}
+    assert missing(tmp_path) == {"opt": "/nowhere"}
+    assert unusable(tmp_path) == {"usr": "/usr: Too many levels of symbolic links; make it a folder"}
+
+
+@pytest.mark.parametrize(
+    ("to", "where"),
+    [
+        ("var/opt", "/var/opt"),
+        ("/var/./opt/", "/var/opt"),
+        ("../../var/opt", "/var/opt"),
+        ("link/../opt", "/srv/opt"),
+        ("link/opt", "/srv/deep/opt"),
+        ("missing/../opt", "/opt"),
+    ],
+)
+def test_a_link_leads_inside_the_root_also_to_what_is_not_there(tmp_path: Path, to: str, where: str) -> None:
+    (tmp_path / "srv/deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("srv/deep")
+    (tmp_path / "opt").symlink_to(to)
+    if where == "/opt":
+        assert unusable(tmp_path) == {"opt": "/opt: Too many levels of symbolic links; make it a folder"}
+        return
+    assert missing(tmp_path) == {"usr": "/usr", "opt": where, "etc": "/etc"}
+    made: list[str] = []
+    hierarchy.make(Hierarchy("opt", f"{tmp_path}{where}", Paths(str(tmp_path))), made)
+    assert made[-1] == f"{tmp_path}{where}"
+    assert targets(tmp_path) == {"opt": where}
+
+
+def test_a_folder_that_cannot_be_looked_into_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_root: int, _path: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    paths = Paths(str(tmp_path))
+    monkeypatch.setattr(chase, "entry", fail)
+    with pytest.raises(OverlayError, match="usr: Permission denied"):
+        hierarchy.find(paths)
 
 
 @pytest.mark.parametrize("to", ["usr", "usr/opt", "/"])
@@ -40,6 +91,7 @@ def test_one_that_leads_into_another_is_left_out(tmp_path: Path, to: str) -> Non
     (tmp_path / "usr/opt").mkdir(parents=True)
     (tmp_path / "opt").symlink_to(to)
     assert targets(tmp_path) == {"usr": "/usr"}
+    assert "opt" in unusable(tmp_path)
 
 
 def test_one_that_only_begins_like_another_is_not_in_it(tmp_path: Path) -> None:

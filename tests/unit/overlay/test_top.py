@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from extension_manifests.errors import ExtensionError
+from extension_runtime.kernel import syscalls
 from extension_runtime.kernel.mountinfo import Mount, Table
 from extension_runtime.overlay import top
 from extension_runtime.overlay.top import OverlayError
@@ -18,9 +19,9 @@ FOREIGN = "33 31 0:47 / /usr rw shared:9 - overlay overlay rw"
 UNMERGED = "31 30 8:2 /usr /usr rw shared:7 - ext4 /dev/sda2 rw"
 
 
-def tops(visible: int, *lines: str, own: bool = True) -> list[int] | None:
+def tops(visible: int, *lines: str, own: bool = True, signed: bool = False) -> list[int] | None:
     table = Table("".join(f"{line}\n" for line in (FIRST, BASE, *lines)))
-    found = top.find_tops(table, visible, "/usr", table.mounts[90], own=own)
+    found = top.find_tops(table, visible, "/usr", table.mounts[90], own=own, signed=signed)
     return None if found is None else [mount.id for mount in found]
 
 
@@ -53,7 +54,7 @@ def test_flags_are_bits_of_the_kernel() -> None:
     assert top.flag_bits(()) == 0
     assert [top.flag_bits([flag]) for flag in ("ro", "nosuid", "nodev", "noexec")] == [1, 2, 4, 8]
     assert top.flag_bits(("ro", "noexec")) == 9
-    assert top.MARK not in (1, 2, 4, 8)
+    assert not {*top._SIGNS.values()} & {1, 2, 4, 8}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,62 @@ def test_in_the_namespace_of_a_service_the_anchor_may_be_shared_but_no_slave() -
     assert tops(31, slave, OURS, own=False) is None
 
 
-def test_a_copy_of_an_anchor_is_marked() -> None:
+SIGNED = ANCHOR.replace(" rw ", " ro,nodiratime ")
+
+
+@pytest.mark.parametrize(
+    ("visible", "lines", "found"),
+    [
+        (30, (SIGNED,), []),
+        (31, (SIGNED, OURS), [31]),
+        (31, (SIGNED, UNMERGED), [31]),
+        (31, (SIGNED.replace("nodiratime", "nosymfollow"), OURS), [31]),
+        (33, (SIGNED, OURS, FOREIGN), None),
+        # What people have mounted there is like the base in all, and what lies on it may be ours or not.
+        (30, (ANCHOR,), None),
+        (31, (ANCHOR, UNMERGED), None),
+        (34, (ANCHOR, SIGNED.replace("30 20", "34 30")), []),
+        (36, (ANCHOR, SIGNED.replace("30 20", "34 30"), OURS.replace("31 30", "36 34")), [36]),
+        (36, (SIGNED, f"34 30{ANCHOR[5:]}", OURS.replace("31 30", "36 34")), [34, 36]),
+    ],
+)
+def test_an_anchor_with_a_sign_is_no_other_mount(visible: int, lines: tuple[str, ...], found: list[int] | None) -> None:
+    assert tops(visible, *lines, signed=True) == found
+
+
+def test_the_sign_is_what_the_base_has_not() -> None:
+    base = Mount(BASE.replace(" ro ", " ro,nodiratime "))
+    assert not top.is_anchor(Mount(SIGNED), base)
+    assert top.is_anchor(Mount(ANCHOR), base)
+    assert not top.is_anchor(Mount(OURS), base)
+
+
+@pytest.mark.parametrize(("has", "calls"), [("", ["attr_set"]), (",nodiratime", ["attr_clear"])])
+def test_a_sign_is_given(monkeypatch: pytest.MonkeyPatch, has: str, calls: list[str]) -> None:
+    made: list[dict[str, int]] = []
+    monkeypatch.setattr(syscalls, "mount_setattr", lambda _fd, **bits: made.append(bits))
+    top.sign(7, Mount(BASE.replace(" ro ", f" ro{has} ")))
+    assert [list(bits) for bits in made] == [calls]
+
+
+def test_where_flags_are_locked_there_is_another_sign_or_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused: list[int] = []
+
+    def refuse(_fd: int, attr_set: int) -> None:
+        refused.append(attr_set)
+        if attr_set == 0x80 or all_of_them:
+            raise PermissionError
+
+    monkeypatch.setattr(syscalls, "mount_setattr", refuse)
+    all_of_them = False
+    top.sign(7, Mount(BASE))
+    assert refused == [0x80, 0x200000]
+    all_of_them = True
+    with pytest.raises(OverlayError, match="its flags are locked"):
+        top.sign(7, Mount(BASE))
+
+
+def test_a_copy_of_an_anchor_of_an_earlier_version_is_marked() -> None:
     assert top.marked(Mount("30 20 8:2 /usr /usr ro,nosymfollow - ext4 /dev/sda2 rw"))
     assert not top.marked(Mount(ANCHOR))
 

@@ -101,6 +101,17 @@ def test_a_persistent_upper_must_be_there_and_look_like_the_hierarchy(tmp_path: 
     assert new == []
 
 
+def test_a_base_that_is_gone_is_said_as_all_else_is(tmp_path: Path, paths: Paths) -> None:
+    own = made(tmp_path / "own")
+    with pytest.raises(OverlayError) as raised:
+        upper.persistent(paths, "etc", "/own", f"{tmp_path}/gone", [])
+    why = f"cannot be used: {tmp_path}/gone: No such file or directory; mend it, or choose another Mode= or Upper="
+    assert str(raised.value) == f"{own}: the upper of /etc {why} in extensions.conf"
+    with pytest.raises(OverlayError) as raised:
+        upper.ephemeral(paths, "etc", f"{tmp_path}/gone", [])
+    assert str(raised.value) == f"{paths.upper}/etc/upper: the upper of /etc {why} in extensions.conf"
+
+
 @pytest.mark.parametrize("base", ["", "missing"])
 def test_what_was_made_for_an_upper_is_told_also_when_it_fails(tmp_path: Path, paths: Paths, base: str) -> None:
     """Whether an overlay takes it depends on the file system of the test; that it is told does not."""
