@@ -10,7 +10,7 @@ from random import Random
 from extension_manifests import names
 from extension_manifests.errors import ExtensionError, ImageError
 from extension_runtime import jsontext
-from extension_runtime.image import formats, osrelease, record, records, release, versions
+from extension_runtime.image import formats, osrelease, record, records, release, request, versions
 from extension_runtime.image import main as mount_helper
 from extension_runtime.image.host import Host
 from extension_runtime.image.record import Record
@@ -322,7 +322,7 @@ def check_call(text: str) -> None:
         root, name = mount_helper.split_target(call.target)
         assert not names.name_problem(name), name
         assert call.target.rstrip("/") == f"{root}/run/extension/{name}"
-        wanted = mount_helper.request(call.source, root, name, mount_helper.ours(call.options))
+        wanted = request.of_options(root, name, mount_helper.ours(call.options))
     except ExtensionError as error:
         refused(error)
     else:

@@ -13,6 +13,7 @@ from extension_manifests.errors import Diagnostic, ManifestError
 from extension_manifests.manifest import Manifest
 from extension_manifests.unitfile import Entry
 from extension_runtime.image import main as mount_helper
+from extension_runtime.image import request
 
 from fuzz.engine import Target
 from fuzz.texts import JUNK, argument, files, readable, some, word
@@ -162,16 +163,16 @@ def rendered(item: Manifest) -> None:
     assert [entry.key for entry in entries if entry.section == "Mount"] == [
         "What", "Where", "Type", "LazyUnmount", "Options",
     ]  # fmt: skip
-    assert mount["What"].replace("%%", "%") == item.image
+    assert mount["What"] == "extension:demo"
     assert not set(mount["Options"]) & set(" \"'%")
     found = mount_helper.ours(mount["Options"].split(","))
     assert found.get("policy", "") == item.image_policy
     assert found.get("roothash", "") == item.root_hash
     assert found.get("signature", "") == item.signature
     assert tuple(found["class"].split(":")) == item.classes
-    asked = {key: text for key, text in found.items() if key not in ("policy", "roothash", "signature")}
-    request = mount_helper.request(item.image, "", "demo", asked)
-    assert (request.noexec, request.nosuid, request.mismatch) == (item.noexec, item.nosuid, item.mismatch)
+    asked = request.of_options("", "demo", found)
+    assert (asked.noexec, asked.nosuid, asked.mismatch) == (item.noexec, item.nosuid, item.mismatch)
+    assert (asked.image, asked.options) == (item.image, request.of_manifest("", item).options)
 
 
 def make_settings(rng: Random) -> str:

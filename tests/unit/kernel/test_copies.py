@@ -64,7 +64,12 @@ def test_an_ordinary_mount_is_copied_at_once(kernel: Kernel) -> None:
 @pytest.mark.parametrize(("path", "fd"), [("/opt", -100), ("", 11)])
 def test_an_unbindable_one_is_private_meanwhile(kernel: Kernel, path: str, fd: int) -> None:
     assert copies.copy_mount(path, fd) == 7
-    assert kernel.calls == [(path, 1), ("/opt", False), (path, 1), ("/opt", True)]
+    assert kernel.calls == [
+        (path, 1),
+        ("/opt", False),
+        (path, 1 | syscalls.AT_NO_AUTOMOUNT),
+        ("/opt", True),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -61,14 +61,14 @@ def test_the_binding_of_the_distribution_is_looked_for_last(monkeypatch: pytest.
 def test_a_journal_that_cannot_be_reached_fails_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(_text: str, **_fields: str) -> None:
+    def refuse(*_fields: bytes) -> None:
         raise OSError(2, "No such file or directory")
 
-    package, module = ModuleType("systemd"), ModuleType("systemd.journal")
-    module.send = refuse  # type: ignore[attr-defined]
-    package.journal = module  # type: ignore[attr-defined]
+    package, module = ModuleType("systemd"), ModuleType("systemd._journal")
+    module.sendv = refuse  # type: ignore[attr-defined]
+    package._journal = module  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "systemd", package)
-    monkeypatch.setitem(sys.modules, "systemd.journal", module)
+    monkeypatch.setitem(sys.modules, "systemd._journal", module)
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     journal.send("merged", "merged")
     assert capsys.readouterr().err == "merged\n"
