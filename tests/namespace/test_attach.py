@@ -158,6 +158,7 @@ def test_raw(namespace: Path, kind: str) -> None:
     host(namespace)
     source = tree(namespace / "source", "foo")
     (source / "opt").mkdir()
+    (source / "opt/file").touch()
     pack(kind, source, namespace / "var/lib/extensions/foo.raw")
     became = counted(lambda: attach.attach(request(namespace)))
     assert (became.state, became.reason, became.format) == ("attached", "", kind)

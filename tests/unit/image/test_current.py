@@ -61,9 +61,10 @@ def test_the_order_of_classes_says_nothing(tmp_path: Path, image: Path) -> None:
 
 
 def test_hierarchies(tmp_path: Path, image: Path) -> None:
-    (image / "etc").mkdir()
-    assert current.current_hierarchies(str(tmp_path), BOTH) == ["usr"]
-    (image / "etc/app.conf").touch()
+    assert current.current_hierarchies(str(tmp_path), BOTH) == []  # what is empty has nothing to merge
+    for path in ("usr/app", "etc/app.conf"):
+        (image / path).parent.mkdir(exist_ok=True)
+        (image / path).touch()
     assert current.current_hierarchies(str(tmp_path), APP) == ["usr"]
     assert current.current_hierarchies(str(tmp_path), BOTH) == ["usr", "etc"]
     (image / "opt").symlink_to("usr")
