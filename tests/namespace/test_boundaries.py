@@ -19,12 +19,11 @@ import pytest
 from extension_manifests import load
 from extension_manifests.errors import reason_of
 from extension_runtime.cli import explain, facts
-from extension_runtime.image import attach, content, find, identity, record, records
+from extension_runtime.image import attach, content, find, identity, record, records, request
 from extension_runtime.layers import compare
 from extension_runtime.layers.listing import sources
 from extension_runtime.layers.lookup import Layer
 from extension_runtime.layers.tree import View
-from extension_runtime.merge import attach as steps
 from extension_runtime.merge import choose, fit
 from extension_runtime.merge.result import Result
 from extension_runtime.overlay import upper
@@ -272,12 +271,12 @@ CALLS: dict[str, tuple[Any, str, Callable[..., bool]]] = {
     "mount": (attach, "mount_directory", lambda fd, _attributes: of_descriptor(fd).endswith("/bad")),
     "write": (record, "write", lambda _folder, became: became.name == "bad"),
     "attach": (attach, "attach", lambda request: request.name == "bad"),
-    "request": (steps, "_request", lambda _paths, manifest: manifest.name == "bad"),
+    "request": (request, "of_manifest", lambda _root, manifest: manifest.name == "bad"),
     "read": (records, "from_json", lambda _text, path: path.endswith("/bad.json")),
     "choose": (choose, "_choose_one", lambda candidate, _merged: candidate.manifest.name == "bad"),
     "standing": (choose, "standing", lambda manifest, state, *_more: manifest.name == "bad" and state == "merged"),
     "fit": (fit, "_look", lambda choice, _hierarchy: choice.name == "bad" and choice.source == choose.NEW),
-    "manifest": (load, "read", lambda _root, item, _warnings: item.name == "bad"),
+    "manifest": (load, "read", lambda item, _warnings: item.name == "bad"),
 }
 """Where something about one extension is done: the module, the function, and whether a call is about the bad one."""
 
@@ -298,12 +297,12 @@ def test_whatever_is_raised_over_one_extension_is_its_reason(
     original = getattr(module, name)
     raised = 0
 
-    def fail(*arguments: Any) -> Any:
+    def fail(*arguments: Any, **keywords: Any) -> Any:
         nonlocal raised
         if about_bad(*arguments):
             raised += 1
             raise error
-        return original(*arguments)
+        return original(*arguments, **keywords)
 
     monkeypatch.setenv("SYSTEMD_LOG_LEVEL", "debug")
     monkeypatch.setattr(module, name, fail)

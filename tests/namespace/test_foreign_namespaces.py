@@ -72,7 +72,7 @@ def refresh(root: Root, version: str = "2") -> spread.Spread:
     root.install(root.tree("app", version))
     root.refresh()
     paths = Paths(str(root.path))
-    hierarchies = find(paths)
+    hierarchies = find(paths).found
     for hierarchy in hierarchies.values():
         hierarchy.look()
     return steps.spread(hierarchies.values(), paths.staging)
@@ -228,12 +228,3 @@ def test_a_system_call_that_fails_in_one_namespace(
         assert seen(good, root) == "2"
         assert [text for text in done.failed if text.startswith(f"process {bad}: ")]
     assert mountinfo.read()
-
-
-def test_a_namespace_that_lacks_one_hierarchy_is_rid_of_the_copies_of_others(namespace: Path) -> None:
-    root = Root(namespace / "r")
-    scratch = root / "run/extensionctl/staging"
-    scratch.mkdir(parents=True)
-    base = mountinfo.read().mounts[mountinfo.visible(str(root.path))]
-    with spread.Spreader({"usr": (str(root / "usr"), base)}, str(scratch)) as spreader:
-        spreader._drop_marked(str(root / "usr"), base)

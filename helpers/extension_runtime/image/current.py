@@ -47,7 +47,15 @@ def is_current(root: str | Origin, manifest: Manifest, known: Record | None, ins
         known is not None
         and known.state != "failed"
         and known.identity == current_identity(root, manifest)
-        and known.options == request.of_manifest("", manifest).options
+        and known.options == _options(manifest)
         # What was skipped is looked at once more when somebody insists on it.
         and not (known.state == "skipped" and insisted)
     )
+
+
+def _options(manifest: Manifest) -> str:
+    try:
+        return request.of_manifest("", manifest).options
+    except Exception as error:
+        boundary.reason(error, manifest.name)  # said when it is attached
+        return ""

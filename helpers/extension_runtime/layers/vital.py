@@ -28,7 +28,8 @@ VITAL = (
         for name in ("*.py", "encodings/*", "collections/*", "lib-dynload/*")
     ),
     # This program
-    "/usr/bin/extensionctl", "/usr/sbin/mount.extension", "/usr/bin/mount.extension", "/usr/lib/extensionctl/",
+    "/usr/sbin/mount.extension", "/usr/bin/mount.extension",
+    *(f"{prefix}/{path}" for prefix in ("/usr", "/usr/local") for path in ("bin/extensionctl", "lib/extensionctl/")),
     "/usr/lib/systemd/system/extension*", "/usr/lib/systemd/system-generators/extensions-generator",
     # Who may log in, and who may become root
     "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/subuid", "/etc/subgid",

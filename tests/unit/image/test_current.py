@@ -91,8 +91,10 @@ def test_what_a_version_before_has_attached_is_attached_anew(tmp_path: Path, ima
 
 
 def test_hierarchies(tmp_path: Path, image: Path) -> None:
-    (image / "etc/app").mkdir(parents=True)
-    (image / "usr/app").mkdir(parents=True)
+    assert current.current_hierarchies(str(tmp_path), BOTH) == []  # what is empty has nothing to merge
+    for path in ("usr/app", "etc/app.conf"):
+        (image / path).parent.mkdir(exist_ok=True)
+        (image / path).touch()
     assert current.current_hierarchies(str(tmp_path), APP) == ["usr"]
     assert current.current_hierarchies(str(tmp_path), BOTH) == ["usr", "etc"]
     (image / "opt").symlink_to("usr")

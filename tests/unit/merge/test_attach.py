@@ -127,7 +127,7 @@ def test_what_is_raised_over_one_renewal_is_left_to_its_unit(
 ) -> None:
     renewed = []
 
-    def renew(request: images.Request) -> bool:
+    def renew(request: Request) -> bool:
         if request.name == "app":
             raise error
         renewed.append(request.name)
