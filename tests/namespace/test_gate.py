@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import struct
@@ -217,12 +218,13 @@ def test_a_state_of_an_older_version_is_taken_over(namespace: Path) -> None:
     root.merge()
     generation = root.state["generation"]
     record = root / "run/extensionctl/attached/app.json"
-    state = root / "run/extensionctl/state.json"
-    for file, key in ((record, '"options": "'), (state, '"options": "')):
-        text = file.read_text()
-        begin = text.index(key)
-        end = text.index('"', begin + len(key)) + 1
-        file.write_text(text[:begin].rstrip(", ") + text[end:] if file == record else text[:begin] + text[end + 2 :])
+    attached = json.loads(record.read_text())
+    del attached["options"]
+    record.write_text(json.dumps(attached))
+    state = root.state | {"format": 1}
+    for key in ("compared", "forced", "mends", "options", "overrides", "remarks"):
+        del state["extensions"]["app"][key]
+    root.put("run/extensionctl/state.json", json.dumps(state))
     assert root.refresh().exit_code == 0
     assert root.state["generation"] == generation
     assert root.entry("app")["options"] == records.attached(Paths(str(root.path)))["app"].options != ""

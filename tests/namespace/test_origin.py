@@ -408,7 +408,7 @@ def hidden(place: str, class_: str = "sysext") -> Callable[[Root], None]:
         (tree / place).mkdir(parents=True, exist_ok=True)
         os.setxattr(tree / place, "trusted.overlay.opaque", b"y")
         root.install(tree, class_)
-        root.manifest("bad", class_)
+        root.manifest("bad", class_, "Hides=/**\n")
 
     return make
 
@@ -419,7 +419,7 @@ def removed(place: str, class_: str = "sysext") -> Callable[[Root], None]:
         (tree / place).parent.mkdir(parents=True, exist_ok=True)
         os.mknod(tree / place, stat.S_IFCHR, 0)
         root.install(tree, class_)
-        root.manifest("bad", class_)
+        root.manifest("bad", class_, "Hides=/**\n")
 
     return make
 
@@ -452,7 +452,7 @@ def test_what_layers_bring_and_hide_is_no_input(namespace: Path, what: str, mode
     root.put("usr/local/lib/extensions.d/local.action", ACTION)
     root.put("usr/lib/extensions.d/extensions.conf.d/a.conf", f"[Usr]\nMode={mode}\n[Etc]\nMode={mode}\n")
     root.install(root.tree("vendor"))
-    root.manifest("bad")
+    root.manifest("bad", more="Hides=/**\n")
     LAYERS[what](root)
     before = inputs(root)
     root.merge()
@@ -467,7 +467,7 @@ def test_what_layers_bring_and_hide_is_no_input(namespace: Path, what: str, mode
 def test_the_generator_finds_manifests_that_an_image_hides(namespace: Path) -> None:
     """All of them: then the directories that it looks into first are empty."""
     root = Root(namespace / "r")
-    root.put("usr/lib/extensions.d/bad.extension", "[Extension]\n")
+    root.put("usr/lib/extensions.d/bad.extension", "[Extension]\nHides=/**\n")
     tree = root.tree("bad")
     (tree / "usr/lib/extensions.d").mkdir()
     os.setxattr(tree / "usr/lib/extensions.d", "trusted.overlay.opaque", b"y")

@@ -182,6 +182,7 @@ class Transaction:
             lambda: modes.remember(self._paths, view.plan.settings),
             lambda: side.detach(tidy.forsaken(view)),
             stale,
+            *([lambda: forced.forget(self._paths)] if self._order.verb == "unmerge" else []),
             lambda: side.tell(self._order, goal, state, self._summary(goal) if goal.changed else ""),
         )
         for work in works:
@@ -190,7 +191,6 @@ class Transaction:
             except Exception as error:
                 self._log(f"done, but not tidied up: {boundary.reason(error)}")
         if self._order.verb == "unmerge":
-            forced.forget(self._paths)
             self._leave(view, side, state)
 
     def _leave(self, view: Outlook, side: Side, state: State) -> None:
