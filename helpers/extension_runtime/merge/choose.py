@@ -105,7 +105,7 @@ def _choose_one(candidate: Candidate, merged: Standing | None) -> Choice:
 
 def failed(manifest: Manifest, reason: str, merged: Standing | None) -> Choice:
     """What becomes of an extension over which something failed that is nobody's answer: it stays as it was."""
-    if merged and merged.layer:
+    if merged and merged.layer and not options.unkept(manifest, merged.options):
         kept = merged.but(state="merged", reason=f"kept at its last good version: {reason}", manifest=manifest.path)
         return Choice(manifest.name, LAST_GOOD, kept, left_out=True)
     return Choice(manifest.name, NONE, standing(manifest, "failed", reason), left_out=True)

@@ -8,6 +8,7 @@ import os
 from extension_runtime.merge import choose
 from extension_runtime.merge.fit import fall_back
 from extension_runtime.merge.halves import first_failing
+from extension_runtime.merge.harm import matcher
 from extension_runtime.overlay import base, stack, trial
 
 TYPE_CHECKING = False
@@ -20,17 +21,23 @@ if TYPE_CHECKING:
 
 HIERARCHIES = ("usr", "etc")
 """Where programs and what they are linked with and set up by are."""
+OF_THE_BASE = ("/usr/bin/python3", "/usr/bin/systemctl")
+"""What this program takes from the base, whatever is merged: those may be missed."""
 
 
 def leave_out_breaking(outlook: Outlook, choices: Sequence[Choice], good: Mapping[str, Standing]) -> None:
     """Take back the choice of new layers with which programs do not start that start without them.
 
-    Nothing excuses such a layer: no program would be left to put things right with.  Raises OverlayError.
+    Nothing excuses such a layer but a Hides= that names one of OF_THE_BASE: without the others nothing is left to put
+    things right with.  Raises OverlayError.
     """
     # What was merged before comes first: it was tried then.
     order = [c for c in choices if c.source != choose.NONE and c.standing.hierarchies != ["opt"]]
     order.sort(key=lambda choice: choice.source == choose.NEW)
-    programs = tuple(program for program in trial.PROGRAMS if _is_there(outlook, program[0]))
+    known = {manifest.name: manifest for manifest in outlook.plan.extensions}
+    hides = matcher([glob for choice in order if choice.name in known for glob in known[choice.name].hides])
+    meant = {program for program in OF_THE_BASE if hides(program)}
+    programs = tuple(argv for argv in trial.PROGRAMS if argv[0] not in meant and _is_there(outlook, argv[0]))
     while True:
         new = sum(choice.source == choose.NEW for choice in order)
         problem = _problem(outlook, choices, order, programs) if new else ""

@@ -149,3 +149,23 @@ def test_whoever_attached_it_it_is_not_merged_without_a_promise(keys: dict[str, 
     found.options = options.text(options.told(promising(**keys)))
     [choice] = choose.choose([Candidate(promising(**keys), found)], {"app": before} if before else {})
     assert (choice.source, choice.standing.options) == (KEEP if before else NEW, found.options)
+
+
+def test_an_extension_over_which_something_is_raised_stays_as_it_was() -> None:
+    kept = choose.failed(manifest("app"), "app: bad", merged("app"))
+    assert (kept.source, kept.left_out, kept.standing.layer) == (LAST_GOOD, True, "/layers/1/app")
+    assert kept.standing.reason == "kept at its last good version: app: bad"
+    for before in (None, merged("app").but(layer="")):
+        gone = choose.failed(manifest("app"), "app: bad", before)
+        assert (gone.source, gone.left_out, gone.standing.state) == (NONE, True, "failed")
+    # What it promises now was not kept when that was attached.
+    strict = Manifest("app", "/m", root_hash="00" * 32)
+    assert choose.failed(strict, "app: bad", merged("app")).source == NONE
+
+
+def test_one_that_is_made_for_another_host_says_that_it_was_forced() -> None:
+    found = record("app")
+    found.excused = "made for ID=other"
+    [choice] = choose.choose([Candidate(manifest("app"), found)], {})
+    assert (choice.source, choice.standing.forced) == (NEW, True)
+    assert choice.standing.remarks == ["merged by --force, until the next boot: made for ID=other"]

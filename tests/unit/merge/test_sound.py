@@ -20,7 +20,7 @@ from extension_runtime.merge.state import FormatError, State
 from extension_runtime.paths import Paths
 
 LAYERS = "/run/extensionctl/layers"
-WRITTEN = json.loads((Path(__file__).resolve().parent / "state-format-1.json").read_text(encoding="utf-8"))
+WRITTEN = json.loads((Path(__file__).resolve().parent / "state-format-2.json").read_text(encoding="utf-8"))
 ABSURD: dict[type, tuple[Any, ...]] = {
     int: (-1, 1 << 40, 1 << 70, 10**400),
     str: (

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from extension_manifests.manifest import Manifest
 from extension_runtime.merge import trial
 from extension_runtime.merge.choose import KEEP, LAST_GOOD, NEW, NONE, Choice
 from extension_runtime.merge.state import Standing
@@ -19,7 +20,7 @@ from extension_runtime.overlay.hierarchy import Hierarchy
 from extension_runtime.overlay.top import OverlayError
 from extension_runtime.paths import Paths
 
-PYTHON, SHELL = "/usr/bin/python3", "/bin/sh"
+PYTHON, SYSTEMCTL, SHELL = "/usr/bin/python3", "/usr/bin/systemctl", "/bin/sh"
 
 
 class Based(Hierarchy):
@@ -43,6 +44,7 @@ class Lab:
             there.parent.mkdir(parents=True, exist_ok=True)
             there.touch()
         self.breaks: dict[frozenset[str], str] = {}
+        self.hides: dict[str, tuple[str, ...]] = {}
         self.tries: list[dict[str, list[str]]] = []
         self.open: dict[int, list[str]] = {}
         monkeypatch.setattr(stack, "build", self.build)
@@ -74,7 +76,8 @@ class Lab:
         return Choice(name, source, stands)
 
     def leave_out(self, choices: Sequence[Choice], *good: Standing) -> dict[str, str]:
-        outlook: Any = SimpleNamespace(hierarchies=self.hierarchies, paths=self.paths)
+        plan = SimpleNamespace(extensions=[Manifest(name, "/m", hides=globs) for name, globs in self.hides.items()])
+        outlook: Any = SimpleNamespace(hierarchies=self.hierarchies, paths=self.paths, plan=plan)
         trial.leave_out_breaking(outlook, choices, {item.name: item for item in good})
         assert self.open == {}
         return {choice.name: choice.source for choice in choices}
@@ -89,6 +92,24 @@ def test_what_works_is_tried_once_highest_first_over_all_that_programs_need(lab:
     choices = [lab.choice("a"), lab.choice("b", KEEP, "usr", "etc"), lab.choice("c"), lab.choice("o", NEW, "opt")]
     assert lab.leave_out(choices) == {"a": NEW, "b": KEEP, "c": NEW, "o": NEW}
     assert lab.tries == [{"usr": ["c", "b", "a"], "etc": ["b"]}]
+
+
+@pytest.mark.parametrize(
+    ("hides", "program", "source"),
+    [
+        ("/usr/bin/*", PYTHON, NEW),
+        ("/usr/bin/systemctl", SYSTEMCTL, NEW),
+        ("/usr/bin/systemctl", PYTHON, NONE),
+        ("/**", SHELL, NONE),
+        ("/**", "/usr/lib/systemd/systemd", NONE),
+    ],
+)
+def test_what_this_program_has_of_the_base_may_be_missed_by_who_says_so(
+    lab: Lab, hides: str, program: str, source: str
+) -> None:
+    lab.breaks = {frozenset("a"): program}
+    lab.hides = {"a": (hides,), "gone": ("/**",)}
+    assert lab.leave_out([lab.choice("a"), lab.choice("b")]) == {"a": source, "b": NEW}
 
 
 def test_a_hierarchy_without_layers_is_as_its_base(lab: Lab) -> None:
