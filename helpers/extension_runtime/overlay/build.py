@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-MAX_LOWERS = 498  # of 500 that overlayfs takes, one is the base and one the skeleton
+MAX_LOWERS = 497  # of 500 that overlayfs takes: the base, the skeleton, and an upper that is imported
 
 
 def build(
