@@ -220,3 +220,15 @@ def test_setup_wants_to_know_all_places_first(tmp_path: Path, verb: str) -> None
     ran = subprocess.run([TOP / "setup", verb], env=environment, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (2, f"setup: BINDIR= is not set; run make {verb} instead\n")
     assert _tree(tmp_path) == {}
+
+
+def test_what_a_version_before_left_in_our_own_folder_is_replaced(tmp_path: Path) -> None:
+    """One that knows less files leaves those of this one, and does not list them."""
+    _make("install", tmp_path)
+    new = _tree(tmp_path)
+    listed = tmp_path / "usr/lib/extensionctl/installed"
+    kept = [line for line in listed.read_text().splitlines() if not line.endswith("/boundary.py")]
+    listed.write_text("\n".join(kept) + "\n")
+    (tmp_path / "usr/lib/extensionctl/extension_runtime/boundary.py").write_text("old\n")
+    _make("install", tmp_path)
+    assert _tree(tmp_path) == new
