@@ -47,7 +47,14 @@ def _boot(suite: str, place: Path) -> Boot:
         machine.write(f"etc/extensions.d/{LIBRARY}.extension", "[Extension]\n")
         machine.write("etc/extensions.d/config.extension", "[Extension]\nClass=confext\n")
         innocent = {incident.name: incident.innocent for incident in BOOTED}
-        innocent |= {"hello": "usr/bin/hello", "config": "etc/incident-config", LIBRARY: "usr/share/broken"}
+        directory(root / "var/lib/extensions/elsewhere", "elsewhere", {"usr/share/elsewhere": "yes"}, host="ID=other\n")
+        machine.write("etc/extensions.d/elsewhere.extension", "[Extension]\n")
+        innocent |= {
+            "elsewhere": "usr/share/elsewhere",
+            "hello": "usr/bin/hello",
+            "config": "etc/incident-config",
+            LIBRARY: "usr/share/broken",
+        }
         return machine.boot("harm.py", *(f"{name}={path}" for name, path in innocent.items()), timeout=900)
 
 
@@ -101,3 +108,18 @@ def test_what_no_rule_foresees_is_tried(facts: dict[str, Any]) -> None:
         # systemd 262 loads libraries when it needs them: there it is mount alone.
         assert "/usr/bin/mount" in row["reason"]
         assert LIBRARY not in facts[scene]["there"]
+
+
+def test_who_insists_has_it_until_it_is_unmerged(facts: dict[str, Any]) -> None:
+    for name, why in (("folder-over-file", "/usr/share/base/data"), ("elsewhere", "made for ID=other")):
+        for scene in SCENES:
+            assert facts[scene]["rows"][name]["state"] in ("failed", "skipped"), scene
+        assert facts["forced"]["rows"][name] == {"state": "merged", "reason": ""}
+        assert name in facts["forced"]["there"]
+        line = next(line for line in facts["forced"]["list"].splitlines() if line.startswith(f"{name} "))
+        assert "merged by --force, until the next boot: " in line
+        assert why in line
+    assert facts["kept"]["rc"] == 3, facts["kept"]
+    # Nothing allows what no program would start on.
+    assert facts["forced"]["rows"]["link-over-lib64"]["state"] == "failed"
+    assert facts["forced"]["programs"] == [0] * 5

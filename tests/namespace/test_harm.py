@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from extension_runtime.image import forced
 from extension_runtime.kernel import mountinfo, syscalls
 from extension_runtime.merge.state import FORMAT
 from extension_runtime.overlay import stack, trial
@@ -745,3 +746,32 @@ def parent_is_gone(pid: str) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1] == "1"
     except OSError:
         return False
+
+
+def test_who_is_forced_is_merged_until_an_unmerge(namespace: Path) -> None:
+    root = Root(namespace / "r")
+    root.put("usr/share/here/file", "base")
+    root.extension("good")
+    white, other = root.tree("white"), root.tree("other")
+    os.mknod(white / "usr/share/here", stat.S_IFCHR, 0)
+    (other / "usr/lib/extension-release.d/extension-release.other").write_text("ID=nothing\n")
+    for image in (white, other):
+        root.install(image)
+        root.manifest(image.name)
+    assert root.merge().exit_code == 3
+    assert {name: root.entry(name)["state"] for name in ("good", "white", "other")} == {
+        "good": "merged", "white": "failed", "other": "skipped",
+    }  # fmt: skip
+    forced.add(Paths(str(root.path)), ["white", "other"])
+    for _ in range(2):
+        assert root.refresh().exit_code == 0
+        assert [root.entry(name)["forced"] for name in ("good", "white", "other")] == [False, True, True]
+        assert (root.has("usr/share/here"), root.has("usr/share/other")) == (False, True)
+        assert ["merged by --force" in " ".join(root.entry(name)["remarks"]) for name in ("white", "other")] == [
+            True
+        ] * 2
+    root.run("unmerge")
+    assert root.read("usr/share/here/file") == "base"
+    assert root.merge().exit_code == 3
+    assert (root.entry("white")["state"], root.entry("other")["state"]) == ("failed", "skipped")
+    root.check()

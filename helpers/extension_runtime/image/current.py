@@ -48,8 +48,8 @@ def is_current(root: str | Origin, manifest: Manifest, known: Record | None, ins
         and known.state != "failed"
         and known.identity == current_identity(root, manifest)
         and known.options == _options(manifest)
-        # What was skipped is looked at once more when somebody insists on it.
-        and not (known.state == "skipped" and insisted)
+        # What was skipped is looked at once more when somebody insists on it, what was forced when nobody does any more.
+        and not (known.state == "skipped" if insisted else known.excused)
     )
 
 

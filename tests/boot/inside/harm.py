@@ -53,6 +53,10 @@ scene("refreshed", "extensionctl refresh")
 scene("anew", "extensionctl refresh --always")
 scene("reloaded", "systemctl daemon-reload && systemctl reload extensions.target")
 facts["explained"] = {name: sh(f"extensionctl explain {name}")["out"] for name in innocent}
+# Two that are not merged, because somebody insists: one that harms, and one for another system.
+FORCED = ("folder-over-file", "elsewhere")
+scene("forced", "extensionctl refresh " + " ".join(f"--force={name}" for name in (*FORCED, "link-over-lib64")))
+facts["kept"] = sh("extensionctl refresh")
 scene("unmerged", "extensionctl unmerge")
 scene("merged", "extensionctl merge")
 facts["mounts"] = mounts(("/usr", "/etc", "/opt"))

@@ -109,3 +109,12 @@ def test_a_raw_image_may_have_all(tmp_path: Path) -> None:
     (tmp_path / "run/confexts").mkdir(parents=True)
     (tmp_path / "run/confexts/app.raw").write_text("x")
     assert current.current_hierarchies(str(tmp_path), BOTH) == ["usr", "opt", "etc"]
+
+
+def test_who_insists_and_who_does_not_any_more(tmp_path: Path, image: Path) -> None:
+    skipped, forced = known(tmp_path, state="skipped"), known(tmp_path)
+    forced.excused = "made for ID=other"
+    assert current.is_current(str(tmp_path), APP, skipped)
+    assert not current.is_current(str(tmp_path), APP, skipped, insisted=True)
+    assert current.is_current(str(tmp_path), APP, forced, insisted=True)
+    assert not current.is_current(str(tmp_path), APP, forced)
