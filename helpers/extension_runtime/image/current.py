@@ -48,7 +48,7 @@ def is_current(root: str | Origin, manifest: Manifest, known: Record | None, ins
         and known.state != "failed"
         and known.identity == current_identity(root, manifest)
         and known.options == _options(manifest)
-        # What was skipped is looked at once more when somebody insists on it, what was forced when nobody does any more.
+        # Once more, when somebody insists on what was skipped, or nobody any more on what was forced.
         and not (known.state == "skipped" if insisted else known.excused)
     )
 
