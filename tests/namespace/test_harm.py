@@ -307,17 +307,16 @@ def test_an_ordinary_user_can_use_what_is_merged(namespace: Path) -> None:
     if pid == 0:
         status = 1
         try:
+            os.chdir(root.path)  # the way there is not what is tried
             os.setgroups([])
             os.setgid(1001)
             os.setuid(1001)
-            os.listdir(root / "usr/bin")
-            status = 0 if root.read("usr/bin/base") == "base" and root.read("usr/bin/tool") == "1" else 2
+            os.listdir("usr/bin")
+            texts = [Path("usr/bin", name).read_text() for name in ("base", "tool")]
+            status = 0 if texts == ["base", "1"] else 2
         finally:
             os._exit(status)
-    for place in (namespace, *namespace.parents):
-        assert os.stat(place).st_mode & 0o711  # the way there is not what is tried
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert status == 0 or not all(os.stat(place).st_mode & 0o001 for place in namespace.parents)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 @pytest.mark.parametrize("mode", ["ephemeral", "persistent"])

@@ -9,6 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from extension_manifests.errors import Diagnostic
+from extension_runtime.cli import images
+from extension_runtime.image import host
 from extension_runtime.kernel import syscalls
 from incidents import INCIDENTS, PYTHONS, Incident, furnish, squashfs
 from requirements import require_filesystem, require_tool
@@ -159,6 +162,13 @@ def prepared(place: Path, incident: Incident, packed: bool) -> Root:
     return root
 
 
+def checked(root: Root, incident: Incident) -> list[Diagnostic]:
+    """What `extensionctl check` says of the image, with this root as the system."""
+    place = root / {"sysext": "var/lib/extensions", "confext": "var/lib/confexts"}[incident.class_]
+    image = next(path for path in place.iterdir() if path.name.removesuffix(".raw") == incident.name)
+    return images.problems([str(image)], host.read(str(root.path)), str(root.path), [])
+
+
 def kept_attributes(root: Root, before: dict[str, tuple[object, ...]]) -> bool:
     """Whether all folders that were there are as they were."""
     folders = {path: found for path, found in before.items() if stat.S_ISDIR(mode(found))}
@@ -180,9 +190,14 @@ def test_incident_is_stopped_before_the_swap(namespace: Path, incident: Incident
         return  # one is tried, packed
     root = prepared(namespace / "machine", incident, packed)
     before, mounts = whole(root), root.snapshot()["mounts"]
+    out = incident.outcome == "left-out"
+    found = checked(root, incident)
+    assert any(problem.severity == "error" for problem in found) is out
+    if incident.outcome != "base-wins":
+        assert any(f"/{incident.path}" in problem.message for problem in found)
+    assert (whole(root), root.snapshot()["mounts"]) == (before, mounts)
     result = root.merge()
     entry = root.entry(incident.name)
-    out = incident.outcome == "left-out"
     assert result.exit_code == (3 if out else 0)
     assert others_are_merged(root)
     assert root.has(incident.innocent) is not out
