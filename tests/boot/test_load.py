@@ -76,8 +76,7 @@ def test_no_unit_could_do_what_it_must_not_and_each_could_what_it_may(facts: dic
 
 
 def test_no_unit_is_left_with_old_content(facts: dict[str, Any]) -> None:
-    assert facts["outdated"] == []
-    assert facts["left behind"] == []
+    assert (facts["outdated"], facts["left behind"]) == ([], [])
 
 
 def test_each_access_at_full_speed_works_all_the_time(facts: dict[str, Any]) -> None:

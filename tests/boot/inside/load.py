@@ -183,7 +183,8 @@ def outdated(names: list[str]) -> list[str]:
         table = mountinfo.Table(read(f"/proc/{pid}/mountinfo") or "")
         overlays = {m.dev for m in table.mounts.values() if m.source.startswith("extensions:")}
         if texts != {"3\n"} or overlays - newest:
-            found.append(f"{name}: {texts} {overlays - newest}")
+            old = [f"{m.path} of {m.source}" for m in table.mounts.values() if m.dev in overlays - newest]
+            found.append(f"{name}: {texts} {old}")
     return found
 
 
