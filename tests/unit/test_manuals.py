@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from extension_manifests import keys
 from extension_runtime.cli import main
+from extension_runtime.overlay import trial
 from extension_runtime.react import actionfile
 
 TOP = Path(__file__).resolve().parents[2]
@@ -103,6 +104,11 @@ def verbs() -> dict[str, set[str]]:
         verb: {option for a in sub._actions for option in a.option_strings} - COMMON
         for verb, sub in action.choices.items()
     }
+
+
+@pytest.mark.parametrize("program", [command[0] for command in trial.PROGRAMS])
+def test_every_program_that_is_tried_is_in_the_manual(program: str) -> None:
+    assert program in re.split(r"[\s,]+", plain(sections("extension.5")["WHAT AN IMAGE MAY DO"]))
 
 
 def test_command_line_is_in_the_manual() -> None:
