@@ -16,7 +16,7 @@ from extension_runtime.image import attach as images
 from extension_runtime.image import record
 from extension_runtime.image.record import Record
 from extension_runtime.kernel.mountinfo import Mount
-from extension_runtime.merge import change, live
+from extension_runtime.merge import change, live, trial
 from extension_runtime.merge.goal import Goal, Order
 from extension_runtime.merge.live import Live
 from extension_runtime.merge.mountunits import MountUnits
@@ -229,3 +229,28 @@ def test_a_mistake_over_services_keeps_nothing_from_being_merged(
     monkeypatch.setattr(change, "prepare", lambda *_arguments: (_ for _ in ()).throw(CommandError("no PID 1")))
     with pytest.raises(CommandError):
         list(lab.side.before_swap(lab.outlook(), Order("merge"), goal, []))
+
+
+@pytest.mark.parametrize(
+    ("boot", "risky", "tried"), [(True, False, True), (False, True, True), (True, True, True), (False, False, False)]
+)
+def test_programs_are_tried_at_every_boot_and_when_they_may_find_something_else(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, boot: bool, risky: bool, tried: bool
+) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr(trial, "leave_out_breaking", lambda *arguments: calls.append(arguments))
+    outlook = lab.outlook()
+    lab.side.leave_out_breaking(outlook, Order("merge", boot=boot), [], {}, risky)
+    assert calls == ([(outlook, [], {})] if tried else [])
+
+
+@each_error
+def test_a_trial_that_cannot_be_made_is_told_and_stops_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(trial, "leave_out_breaking", fail)
+    lab.side.leave_out_breaking(lab.outlook(), Order("merge", boot=True), [], {}, False)
+    assert lab.said == [f"programs could not be tried on what is to be merged: {reason_of(error)}"]
