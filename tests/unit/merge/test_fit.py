@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from based import Based
 from extension_manifests.errors import reason_of
 from extension_runtime.merge import fit
 from extension_runtime.merge.choose import KEEP, LAST_GOOD, NEW, NONE, Choice
@@ -17,16 +18,6 @@ from extension_runtime.overlay.hierarchy import Hierarchy
 from extension_runtime.overlay.top import OverlayError
 from extension_runtime.paths import Paths
 from injected import each_error
-
-
-class Based(Hierarchy):
-    """A hierarchy whose base is made, as far as anybody asks."""
-
-    __slots__ = ()
-
-    @property
-    def has_base(self) -> bool:
-        return True
 
 
 class Lab:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from based import Based
 from extension_runtime.layers import harm as layers_harm
 from extension_runtime.layers import outline
 from extension_runtime.merge import harm
@@ -18,16 +19,6 @@ from extension_runtime.merge.state import Standing
 from extension_runtime.overlay.hierarchy import Hierarchy
 from extension_runtime.paths import Paths
 from injected import each_error
-
-
-class Based(Hierarchy):
-    """A hierarchy whose base is made, as far as anybody asks."""
-
-    __slots__ = ()
-
-    @property
-    def has_base(self) -> bool:
-        return True
 
 
 class Lab:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from based import Based
 from extension_manifests.manifest import Manifest
 from extension_runtime.merge import trial
 from extension_runtime.merge.choose import KEEP, LAST_GOOD, NEW, NONE, Choice
@@ -21,16 +22,6 @@ from extension_runtime.overlay.top import OverlayError
 from extension_runtime.paths import Paths
 
 PYTHON, SYSTEMCTL, SHELL = "/usr/bin/python3", "/usr/bin/systemctl", "/bin/sh"
-
-
-class Based(Hierarchy):
-    """A hierarchy whose base is made, as far as anybody asks."""
-
-    __slots__ = ()
-
-    @property
-    def has_base(self) -> bool:
-        return True
 
 
 class Lab:
